@@ -1,0 +1,78 @@
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+# pyenv's shims mislead uv, so the interpreters behind them go on its PATH.
+UVPATH := $(CURDIR)/.uv/bin:$(PATH)$(shell for d in $(HOME)/.pyenv/versions/*/bin; do [ -d "$$d" ] && printf ':%s' "$$d"; done)
+UV := PATH="$(UVPATH)" UV_NO_PROGRESS=1 uv
+RUN := .venv/bin
+STAMPS := .venv/.ready .venvs/jobs/.ready .venvs/device/.ready
+
+.PHONY: help setup demo test check bench up down lock format clean
+
+help:  ## Show this list
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: $(STAMPS)  ## Make the environments: control, jobs, device
+
+.uv/.ready:
+	@mkdir -p .uv
+	@PATH="$(UVPATH)" command -v uv >/dev/null || { echo "make: putting uv into .uv" >&2; \
+	  python3 -m pip install --quiet --disable-pip-version-check --target .uv uv || \
+	  { echo "make: no uv and no pip. Install uv (https://docs.astral.sh/uv/) and try again." >&2; exit 4; }; }
+	@touch $@
+
+# $(call environment,FOLDER,PYTHON,LOCK)
+define environment
+	@echo "make: $(1) (Python $(2))" >&2
+	@$(UV) venv --quiet --clear --python $(2) $(1) || \
+	  { echo "make: Python $(2) is needed for $(1): install it (pyenv install $(2), or your system's python$(2)) and try again." >&2; exit 4; }
+	@$(UV) pip sync --quiet --python $(1)/bin/python $(3)
+endef
+
+.venv/.ready: requirements/dev.txt pyproject.toml .uv/.ready
+	$(call environment,.venv,3.12,requirements/dev.txt)
+	@$(UV) pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venvs/jobs/.ready: jobs/requirements.txt .uv/.ready
+	$(call environment,.venvs/jobs,3.10,jobs/requirements.txt)
+	@touch $@
+
+.venvs/device/.ready: requirements/device.txt .uv/.ready
+	$(call environment,.venvs/device,3.12,requirements/device.txt)
+	@touch $@
+
+demo: setup  ## Run the full cycle on drawn pictures, down to a device on this machine
+	@$(RUN)/edgeward run
+
+test: setup  ## Pass all tests
+	@$(RUN)/pytest
+
+check: setup  ## Format, lint, types, import rules
+	@$(RUN)/ruff format --check .
+	@$(RUN)/ruff check .
+	@$(RUN)/mypy
+	@$(RUN)/lint-imports
+
+bench: setup  ## Measure speed and memory as ratios against peers (JSON lines)
+	@$(RUN)/python -m benchmarks
+
+down:  ## Stop everything that was started on this machine
+	@$(RUN)/edgeward down
+
+format: setup  ## Format and mend what can be mended by itself
+	@$(RUN)/ruff format .
+	@$(RUN)/ruff check --fix .
+
+LOCK = $(UV) pip compile --quiet --no-emit-index-url --universal --generate-hashes
+
+lock: .uv/.ready  ## Renew the lock files: aws first, the others agree with it
+	@$(LOCK) --python-version 3.12 --extra aws pyproject.toml -o requirements/aws.txt
+	@$(LOCK) --python-version 3.12 -c requirements/aws.txt pyproject.toml -o requirements/local.txt
+	@$(LOCK) --python-version 3.12 -c requirements/aws.txt --extra dev pyproject.toml requirements/build.in -o requirements/dev.txt
+	@$(LOCK) --python-version 3.9 edge/requirements.txt -o requirements/device.txt
+	@$(UV) pip compile --quiet --no-emit-index-url --python-version 3.10 jobs/requirements.in -o jobs/requirements.txt
+
+clean:  ## Remove the environments (runs stay)
+	@rm -rf .venv .venvs .uv

@@ -1,0 +1,128 @@
+"""What the tasks need from the outside world, in our own words.
+
+Progress is a callable `(done, total)`; `total` 0 means unknown. Log lines go to `on_line`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from backends.artifacts import (
+    CompiledModel,
+    ComponentVersion,
+    Deployment,
+    DeviceResult,
+    PackedData,
+    Pictures,
+    Platform,
+    Predictions,
+    TrainedModel,
+    Verification,
+)
+
+Progress = Callable[[int, int], None]
+OnLine = Callable[[str], None]
+
+
+class Source(Protocol):
+    """Where pictures come from.
+
+    A repeated call fetches only what is missing. Raises InvalidInputError (no such folder, bad
+    archive) or BackendUnavailableError (the network).
+    """
+
+    def fetch(self, progress: Progress) -> Pictures: ...
+
+
+class Packer(Protocol):
+    """Writes prepared pictures as RecordIO channels. Same input, same bytes. Raises JobError."""
+
+    def pack(self, job: str, lists: Path, into: Path, on_line: OnLine) -> None: ...
+
+
+class Trainer(Protocol):
+    """Trains one candidate.
+
+    Called again with the same `job`, it joins or resumes that job; it never pays for two.
+    Raises InvalidInputError (a hyperparameter), JobError, BackendUnavailableError.
+    """
+
+    def train(
+        self,
+        job: str,
+        data: PackedData,
+        hyperparameters: Mapping[str, str],
+        earlier: Path | None,
+        on_line: OnLine,
+    ) -> TrainedModel: ...
+
+
+class Predictor(Protocol):
+    """Runs a trained model over a packed part in the framework that trained it. Raises JobError."""
+
+    def predict(self, job: str, model: Path, data: PackedData, on_line: OnLine) -> Predictions: ...
+
+
+class Compiler(Protocol):
+    """Compiles a trained model for a platform into a DLR model folder. Raises JobError."""
+
+    def compile(
+        self, job: str, model: TrainedModel, platform: Platform, on_line: OnLine
+    ) -> CompiledModel: ...
+
+
+class Verifier(Protocol):
+    """Runs a packed model zip in the real runtime, in a process with the device's dependencies only.
+
+    Raises PackageError when the zip is not what it claims to be.
+    """
+
+    def verify(
+        self, job: str, package: Path, platform: Platform, pictures: Path, expected: Predictions
+    ) -> Verification: ...
+
+
+class ComponentStore(Protocol):
+    """Keeps component versions. The same content again gives the same version."""
+
+    def publish(
+        self, recipe: Mapping[str, object], artifacts: Sequence[Path]
+    ) -> ComponentVersion: ...
+
+    def find(self, name: str, version: str) -> ComponentVersion | None: ...
+
+
+class Fleet(Protocol):
+    """Core devices and the deployments to them.
+
+    Raises InvalidInputError (a thing's name), BackendUnavailableError, DeploymentError.
+    """
+
+    def deploy(
+        self,
+        thing: str,
+        components: Mapping[str, str],
+        merge: Mapping[str, Mapping[str, object]],
+    ) -> Deployment:
+        """Deploy `components` (name to version), each with its configuration merge; wait for the end."""
+        ...
+
+    def results(
+        self, thing: str, since: str, count: int, timeout: float
+    ) -> Sequence[DeviceResult]:
+        """Messages of `thing` that arrived after `since` (ISO 8601, UTC): `count`, or fewer at timeout."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One complete set of adapters."""
+
+    packer: Packer
+    trainer: Trainer
+    predictor: Predictor
+    compiler: Compiler
+    verifier: Verifier
+    components: ComponentStore
+    fleet: Fleet
