@@ -1,0 +1,161 @@
+"""What a compiled model folder holds, and whether its parts agree. Standard library only.
+
+compiled.so compiled_model.json compiled.params   what DLR loads: exactly one of each kind
+compiled.meta    Neo's metadata, with our own key "Edgeward": labels, preprocessing, compiler
+synset.txt       the labels again, as the dict literal that AWS's component reads
+libdlr.so        the runtime itself, where it ships with the model (x86_64)
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+_IGNORED_BY_DLR = ("libdlr.so", "model-shapes.json", "hyperparams.json")
+_PREPROCESSING_KEYS = ("width", "height", "color", "resize", "layout", "dtype", "range")
+
+
+class ModelFolderError(ValueError):
+    """A folder is not a model that this component can serve."""
+
+    def __init__(self, folder: str, reason: str) -> None:
+        super().__init__(folder, reason)
+        self.folder = folder
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"model folder {self.folder}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """What a model says about itself. `outputs` is the number of probabilities it gives.
+
+    `architecture` is Neo's name of the CPU (X86_64, ARM64, ARM_EABIHF), "" where it is not said.
+    """
+
+    labels: Tuple[str, ...]
+    preprocessing: Dict[str, Any]
+    compiler: Dict[str, Any]
+    outputs: int
+    architecture: str = ""
+    self_test: Optional[Dict[str, Any]] = field(default=None)
+
+
+def read_metadata(folder: Path) -> ModelMetadata:
+    """Read and cross-check the metadata of a compiled model folder.
+
+    Raises ModelFolderError that says which file is missing, double or wrong, and where labels
+    and outputs differ.
+    """
+    folder = Path(folder)
+    try:
+        _check_files(folder)
+        meta = _read_json(folder / "compiled.meta")
+        own = _mapping(meta, "Edgeward", "compiled.meta")
+        labels = _labels(own.get("labels"))
+        _check_synset(folder / "synset.txt", labels)
+        outputs = _outputs(meta)
+        _check_count(outputs, labels)
+        return ModelMetadata(
+            labels=labels,
+            preprocessing=_preprocessing(own),
+            compiler=dict(_mapping(own, "compiler", "compiled.meta, Edgeward")),
+            outputs=outputs,
+            architecture=str((meta.get("Requirements") or {}).get("TargetPlatformArch", "")),
+            self_test=own.get("self_test"),
+        )
+    except _Wrong as error:
+        raise ModelFolderError(str(folder), str(error)) from None
+    except OSError as error:
+        raise ModelFolderError(str(folder), f"cannot be read: {error}") from error
+
+
+class _Wrong(Exception):  # noqa: N818  (never leaves this module)
+    """Why the folder is refused."""
+
+
+def _check_files(folder: Path) -> None:
+    if not folder.is_dir():
+        raise _Wrong("there is no such folder")
+    names = sorted(entry.name for entry in folder.iterdir())
+    if "compiled.so" not in names and any(name.endswith(".zip") for name in names):
+        raise _Wrong(
+            "its archive is still packed: this nucleus did not carry out `Unarchive: ZIP` "
+            "(nucleus lite does not for local deployments; deploy from S3)"
+        )
+    for suffix in (".so", ".json", ".params", ".meta"):
+        found = [name for name in names if name.endswith(suffix) and name not in _IGNORED_BY_DLR]
+        if len(found) != 1:
+            listed = ", ".join(found) or "none"
+            raise _Wrong(f"DLR wants exactly one *{suffix} file, found {listed}")
+    if any(name.endswith(".tensorrt") for name in names):
+        raise _Wrong("DLR refuses a folder with a *.tensorrt file")
+    if "compiled.meta" not in names:
+        raise _Wrong("compiled.meta is missing")
+
+
+def _read_json(path: Path) -> Dict[str, Any]:
+    try:
+        value = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise _Wrong(f"{path.name} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise _Wrong(f"{path.name} is not a JSON object")
+    return value
+
+
+def _mapping(parent: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
+    value = parent.get(key)
+    if not isinstance(value, dict):
+        raise _Wrong(f"{where} has no {key!r}")
+    return value
+
+
+def _labels(value: Any) -> Tuple[str, ...]:
+    if not isinstance(value, list) or not value:
+        raise _Wrong("compiled.meta, Edgeward.labels must be a list of names")
+    if not all(isinstance(label, str) and label for label in value):
+        raise _Wrong("compiled.meta, Edgeward.labels holds something that is not a name")
+    if len(set(value)) != len(value):
+        raise _Wrong("compiled.meta, Edgeward.labels names a label twice")
+    return tuple(value)
+
+
+def _check_synset(path: Path, labels: Tuple[str, ...]) -> None:
+    if not path.is_file():
+        raise _Wrong("synset.txt is missing")
+    try:
+        synset = ast.literal_eval(path.read_text(encoding="utf-8").strip())
+    except (ValueError, SyntaxError) as error:
+        raise _Wrong(f"synset.txt is not a dict literal: {error}") from error
+    if synset != dict(enumerate(labels)):
+        raise _Wrong("synset.txt and compiled.meta name different labels")
+
+
+def _check_count(outputs: int, labels: Tuple[str, ...]) -> None:
+    if outputs != len(labels):
+        raise _Wrong(f"the model has {outputs} outputs but {len(labels)} labels")
+
+
+def _outputs(meta: Mapping[str, Any]) -> int:
+    try:
+        outputs = meta["Model"]["Outputs"]
+        (output,) = outputs
+        batch, count = output["shape"]
+    except (KeyError, TypeError, ValueError):
+        raise _Wrong("compiled.meta must name one output of shape [1, N]") from None
+    if batch != 1 or not isinstance(count, int) or count < 1:
+        raise _Wrong(f"compiled.meta must name one output of shape [1, N], not {[batch, count]}")
+    return count
+
+
+def _preprocessing(own: Mapping[str, Any]) -> Dict[str, Any]:
+    value = dict(_mapping(own, "preprocessing", "compiled.meta, Edgeward"))
+    missing = [key for key in _PREPROCESSING_KEYS if key not in value]
+    if missing:
+        raise _Wrong(f"compiled.meta, Edgeward.preprocessing lacks {', '.join(missing)}")
+    return value
