@@ -137,9 +137,10 @@ def read_picture(data: bytes) -> Picture:
     size, mode = image.size, image.mode
     frames = _frames(image)
     deep = _is_deep(image, data)
-    orientation = _orientation(image)
+    turned = _orientation(image) if image.format == "TIFF" else 1  # its reader turns by itself
     _load(image)
-    left = _orientation(image)  # the TIFF reader turns pictures by itself
+    left = _orientation(image)  # not before: the PNG reader would load here, and hide its errors
+    orientation = left if turned == 1 else turned
     alpha = mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
     try:
         rgb = _to_rgb(image, alpha)
@@ -204,10 +205,7 @@ def statistics(picture: Picture) -> dict[str, float]:
         edges / (edges + 0.1),
         float(-(shares * np.log2(shares)).sum()) / 8,
     )
-    return {
-        name: min(1.0, max(0.0, round(value, 6)))
-        for name, value in zip(FEATURES, values)  # noqa: B905 - strict= needs Python 3.10
-    }
+    return {name: min(1.0, max(0.0, round(value, 6))) for name, value in zip(FEATURES, values)}
 
 
 def perceptual_hash(picture: Picture) -> str:
