@@ -37,7 +37,7 @@ FAILURE_CHARACTERS = 1024
 
 
 class RefusedError(Exception):
-    """An input of the job is wrong. The message names it; it becomes the failure reason as it is."""
+    """An input of the job is wrong. The message names it, and becomes the failure reason as it is."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def run(program: Callable[[Container], None], *, saves_when_stopped: bool = Fals
         container.fail(str(error))
         print(f"refused: {error}", flush=True)
         sys.exit(1)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, the reason must reach the failure file
         traceback.print_exc()
         container.fail(_reason(error))
         sys.exit(1)
