@@ -1,0 +1,183 @@
+"""Compiles a trained MXNet classifier into a DLR model folder with TVM.
+
+A job under the SageMaker container contract. Channel `model`: a folder with model.tar.gz (or the
+.tar.gz under any name). Hyperparameters: platform, width, height, classes (JSON list of labels),
+mcpu (LLVM's name of a CPU; "host": the best one this machine has; empty: the platform's baseline).
+
+model/ receives compiled.so, compiled_model.json, compiled.params, compiled.meta, synset.txt, and
+libdlr.so for x86_64. The same input gives the same bytes. The model's input is `data`
+[1, 3, height, width], RGB, float32 0..255; its output the probabilities [1, labels].
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from container import Container, RefusedError, run
+from linking import FLAGS, link
+from model_archive import unpack
+from model_metadata import Compiled, write_metadata
+from runtime_library import NAME, VERSION, copy_runtime
+from targets import tvm_target
+
+OPT_LEVEL = 3
+MAX_SIDE = 4096  # pixels
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to compile for; sides in pixels."""
+
+    platform: str
+    width: int
+    height: int
+    labels: tuple[str, ...]
+    mcpu: str
+
+    @classmethod
+    def read(cls, hyperparameters: Mapping[str, str]) -> Request:
+        """Check the hyperparameters. Raises RefusedError that names the one that is wrong."""
+        known = {"platform", "width", "height", "classes", "mcpu"}
+        for name in hyperparameters:
+            if name not in known:
+                raise RefusedError(
+                    f"{name}: unknown hyperparameter, expected {', '.join(sorted(known))}"
+                )
+        for name in sorted(known - {"mcpu"}):
+            if name not in hyperparameters:
+                raise RefusedError(f"{name}: missing")
+        platform, mcpu = hyperparameters["platform"], hyperparameters.get("mcpu", "")
+        tvm_target(platform, mcpu)
+        return cls(
+            platform=platform,
+            width=_side("width", hyperparameters["width"]),
+            height=_side("height", hyperparameters["height"]),
+            labels=_labels(hyperparameters["classes"]),
+            mcpu=mcpu,
+        )
+
+
+def main(job: Container) -> None:
+    request = Request.read(job.hyperparameters())
+    archives = sorted(job.channel("model").glob("*.tar.gz"))
+    if len(archives) != 1:
+        raise RefusedError(f"channel 'model' holds {len(archives)} archives where one is expected")
+    print(f"Compiling for {request.platform}, input 3x{request.height}x{request.width}", flush=True)
+    compiler = compile_model(archives[0], request, job.model)
+    print(f"Compiled with {compiler['wheel']}, target {compiler['target']}", flush=True)
+
+
+def compile_model(archive: Path, request: Request, into: Path) -> dict[str, Any]:
+    """Compile `archive` into the folder `into`; what compiled it, as compiled.meta records it.
+
+    Raises RefusedError when the archive is no model of this shape, or its outputs are not as many
+    as there are labels.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        symbol_file, params_file = unpack(archive, Path(scratch))
+        symbol, parameters = _load(symbol_file, params_file)
+    shape = (1, 3, request.height, request.width)
+    output = _output_shape(symbol, shape)
+    if output != (1, len(request.labels)):
+        raise RefusedError(
+            f"the model's output is {output}, and there are {len(request.labels)} labels"
+        )
+    into.mkdir(parents=True, exist_ok=True)
+    compiler = _build(symbol, parameters, shape, tvm_target(request.platform, request.mcpu), into)
+    digest = copy_runtime(request.platform, into)
+    runtime = {"name": NAME, "version": VERSION, "sha256": digest}
+    write_metadata(
+        Compiled(
+            platform=request.platform,
+            width=request.width,
+            height=request.height,
+            labels=request.labels,
+            output=output,
+            compiler=compiler,
+            runtime=runtime,
+        ),
+        into,
+    )
+    return compiler
+
+
+def _load(symbol_file: Path, params_file: Path) -> tuple[Any, tuple[Any, Any]]:
+    import mxnet  # noqa: PLC0415 - refusals need no framework; before tvm, or it crashes
+
+    symbol = mxnet.sym.load(str(symbol_file))
+    arguments, auxiliaries = {}, {}
+    for key, value in mxnet.nd.load(str(params_file)).items():
+        kind, _, name = key.partition(":")
+        if kind not in ("arg", "aux"):
+            raise RefusedError(f"parameter {key!r} starts with neither 'arg:' nor 'aux:'")
+        (arguments if kind == "arg" else auxiliaries)[name] = value
+    return symbol, (arguments, auxiliaries)
+
+
+def _output_shape(symbol: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+    if "data" not in symbol.list_inputs():
+        raise RefusedError(
+            f"the model has no input 'data', but {', '.join(symbol.list_inputs()[:3])}"
+        )
+    _, outputs, _ = symbol.infer_shape_partial(data=shape)
+    if not outputs or len(outputs) != 1:
+        raise RefusedError(f"the model has {len(outputs or ())} outputs where one is expected")
+    return tuple(outputs[0])
+
+
+def _build(
+    symbol: Any, parameters: tuple[Any, Any], shape: tuple[int, ...], target: str, into: Path
+) -> dict[str, Any]:
+    os.environ["TOPHUB_LOCATION"] = "NONE"  # TVM would download tuning logs
+    import tvm  # noqa: PLC0415 - likewise; reads TOPHUB_LOCATION
+    from tvm import relay  # noqa: PLC0415
+
+    arguments, auxiliaries = parameters
+    module, constants = relay.frontend.from_mxnet(
+        symbol, {"data": shape}, arg_params=arguments, aux_params=auxiliaries
+    )
+    with tvm.transform.PassContext(opt_level=OPT_LEVEL):
+        library = relay.build(module, target=tvm.target.Target(target), params=constants)
+    library.get_lib().export_library(str(into / "compiled.so"), fcompile=link)
+    (into / "compiled_model.json").write_text(library.get_graph_json(), encoding="utf-8")
+    (into / "compiled.params").write_bytes(relay.save_param_dict(library.get_params()))
+    return {
+        "name": "tvm",
+        "version": tvm.__version__,
+        "wheel": f"hhb-tvm=={version('hhb-tvm')}",
+        "target": target,
+        "flags": {"opt_level": str(OPT_LEVEL), "link": f"ld.lld {' '.join(FLAGS)}"},
+    }
+
+
+def _side(name: str, value: str) -> int:
+    if not value.isdecimal() or not 1 <= int(value) <= MAX_SIDE:
+        raise RefusedError(f"{name}: {value!r} is not a whole number from 1 to {MAX_SIDE}")
+    return int(value)
+
+
+def _labels(value: str) -> tuple[str, ...]:
+    try:
+        labels = json.loads(value)
+    except ValueError as error:
+        raise RefusedError(f"classes: is not JSON: {error}") from error
+    if not isinstance(labels, list) or not labels or not all(_is_name(name) for name in labels):
+        raise RefusedError("classes: must be a JSON list of names")
+    if len(set(labels)) != len(labels):
+        raise RefusedError("classes: names a class twice")
+    return tuple(labels)
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+if __name__ == "__main__":
+    run(main)

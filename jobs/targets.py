@@ -1,0 +1,54 @@
+"""What TVM is told about each platform: triple, CPU and features, always spelt out.
+
+The default triple of this TVM build is riscv64, so none is left to it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from container import RefusedError
+
+PLATFORMS = ("linux-x86_64", "linux-aarch64", "linux-armv7l")
+
+# x86-64-v3 (AVX2 and FMA) runs on what fleets have: Haswell 2013, Zen 2017, Gracemont 2021.
+BASELINE_CPU = "x86-64-v3"
+HOST = "host"
+
+# Best first. Named after the oldest CPU with those features: later ones gain nothing measurable.
+_HOST_CPUS = (
+    ("skylake-avx512", {"avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512cd"}),
+    ("core-avx2", {"avx2", "fma", "bmi1", "bmi2", "f16c", "movbe"}),
+    ("x86-64-v2", {"sse4_2", "ssse3", "popcnt", "cx16"}),
+)
+
+
+def tvm_target(platform: str, cpu: str = "", cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The TVM target string of `platform`.
+
+    `cpu` is an LLVM CPU name, "host" for the best one that the machine of `cpuinfo` has, or empty
+    for the platform's baseline. Raises RefusedError for an unknown platform, or "host" for another
+    architecture than x86_64.
+    """
+    if platform == "linux-x86_64":
+        name = _host_cpu(cpuinfo) if cpu == HOST else cpu or BASELINE_CPU
+        return f"llvm -mtriple=x86_64-linux-gnu -mcpu={name}"
+    if cpu == HOST:
+        raise RefusedError(f"mcpu: 'host' is for linux-x86_64, not for {platform}")
+    chosen = f" -mcpu={cpu}" if cpu else ""
+    if platform == "linux-aarch64":
+        return f"llvm -mtriple=aarch64-linux-gnu{chosen} -mattr=+neon"
+    if platform == "linux-armv7l":
+        attributes = "-mattr=+neon,+vfp4 -mfloat-abi=hard"
+        return f"llvm -mtriple=armv7l-linux-gnueabihf{chosen} {attributes}"
+    raise RefusedError(f"platform: {platform!r} is none of {', '.join(PLATFORMS)}")
+
+
+def _host_cpu(cpuinfo: Path) -> str:
+    flags: set[str] = set()
+    for line in cpuinfo.read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "flags":
+            flags = set(value.split())
+            break
+    return next((cpu for cpu, needs in _HOST_CPUS if needs <= flags), "x86-64")
