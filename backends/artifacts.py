@@ -177,6 +177,16 @@ class Verification:
 
 
 @dataclass(frozen=True, slots=True)
+class RegisteredModel:
+    """A version in the model registry, with the archive that it stands for."""
+
+    model: str
+    version: str
+    archive: Path
+    tags: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class ComponentVersion:
     """A published Greengrass component version. Immutable: same content, same version."""
 

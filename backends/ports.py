@@ -17,6 +17,7 @@ from backends.artifacts import (
     Pictures,
     Platform,
     Predictions,
+    RegisteredModel,
     TrainedModel,
     Verification,
 )
@@ -73,7 +74,7 @@ class Compiler(Protocol):
 
 
 class Verifier(Protocol):
-    """Runs a packed model zip in the real runtime, in a process with the device's dependencies only.
+    """Runs a packed model zip in the real runtime, with the device's dependencies only.
 
     Raises PackageError when the zip is not what it claims to be.
     """
@@ -105,14 +106,41 @@ class Fleet(Protocol):
         components: Mapping[str, str],
         merge: Mapping[str, Mapping[str, object]],
     ) -> Deployment:
-        """Deploy `components` (name to version), each with its configuration merge; wait for the end."""
+        """Deploy `components` (name to version) with configuration merges; wait for the end."""
         ...
 
     def results(
         self, thing: str, since: str, count: int, timeout: float
     ) -> Sequence[DeviceResult]:
-        """Messages of `thing` that arrived after `since` (ISO 8601, UTC): `count`, or fewer at timeout."""
+        """What `thing` said after `since` (ISO 8601, UTC): `count` results, or fewer at timeout."""
         ...
+
+
+class Tracker(Protocol):
+    """Keeps runs, their metrics and the versions of the model.
+
+    Raises BackendUnavailableError when the store does not answer.
+    """
+
+    def start(self, experiment: str, run: str, parameters: Mapping[str, str]) -> str:
+        """Open a run and give back the tracker's own id of it."""
+        ...
+
+    def log(self, tracked: str, metrics: Mapping[str, float], step: int = 0) -> None: ...
+
+    def end(self, tracked: str, status: str, files: Sequence[Path]) -> None:
+        """Close a run with the record's status and keep the files beside it."""
+        ...
+
+    def register(self, model: str, tracked: str, archive: Path, tags: Mapping[str, str]) -> str:
+        """Keep `archive` as a new version of `model`, alias `candidate`; give back the version."""
+        ...
+
+    def promote(self, model: str, version: str, tags: Mapping[str, str]) -> None:
+        """Make `version` the champion."""
+        ...
+
+    def champion(self, model: str) -> RegisteredModel | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +154,4 @@ class Backend:
     verifier: Verifier
     components: ComponentStore
     fleet: Fleet
+    tracker: Tracker

@@ -1,0 +1,231 @@
+"""The command line: a thin shell over the flows.
+
+Only Typer is imported here; each command imports what it needs, so that `--help` answers at once.
+Results go to stdout, everything for people to stderr.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from backends.errors import EdgewardError, GateRefusedError
+
+app = typer.Typer(
+    help="Take an image classifier from data to edge devices, and keep it honest there.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+device = typer.Typer(help="The core devices on this machine.", no_args_is_help=True)
+app.add_typer(device, name="device")
+
+Json = Annotated[
+    bool, typer.Option("--json", help="Print the record, and nothing else, on stdout.")
+]
+Thing = Annotated[str, typer.Argument(help="The device's thing name.")]
+
+
+@contextmanager
+def _answered() -> Iterator[None]:
+    """Turn an error into one clear message and the exit status that belongs to it."""
+    try:
+        yield
+    except GateRefusedError as error:
+        raise typer.Exit(error.exit_status) from error  # the summary has said which, and why
+    except EdgewardError as error:
+        typer.echo(f"edgeward: {error}", err=True)
+        raise typer.Exit(error.exit_status) from error
+    except KeyboardInterrupt as error:
+        typer.echo("edgeward: interrupted; run the same command again to go on", err=True)
+        raise typer.Exit(1) from error
+    except OSError as error:
+        typer.echo(f"edgeward: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+def _command[**P](function: Callable[P, None]) -> Callable[P, None]:
+    @wraps(function)
+    def call(*arguments: P.args, **options: P.kwargs) -> None:
+        with _answered():
+            function(*arguments, **options)
+
+    return call
+
+
+@app.command()
+@_command
+def run(
+    data: Annotated[
+        str,
+        typer.Option(help="driveway, folder:PATH, caltech256[:URL] or recordio:PATH."),
+    ] = "driveway",
+    targets: Annotated[
+        Path | None,
+        typer.Option(
+            help="The limits of every gate. Without it: targets.toml for the driveway, "
+            "modest defaults for other data."
+        ),
+    ] = None,
+    platform: Annotated[
+        str, typer.Option(help="linux-x86_64, linux-aarch64 or linux-armv7l.")
+    ] = "linux-x86_64",
+    thing: Annotated[str, typer.Option(help="The device to deploy to.")] = "hub-1",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="A hyperparameter (epochs=5), or split.KEY, driveway.KEY. Repeatable.",
+        ),
+    ] = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GATE", help="Go on past this gate; it is recorded. Repeatable."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run the full cycle: ingest, validate, train, evaluate, compile, verify, deploy, check.
+
+    Examples:
+
+        edgeward run
+
+        edgeward run --data folder:~/pictures --set epochs=30
+
+        edgeward run --targets strict.toml --json
+    """
+    from flows.terminal import run_cycle
+
+    run_cycle(data, targets, platform, thing, settings or [], override or [], as_json)
+
+
+@app.command()
+@_command
+def monitor(
+    thing: Annotated[str, typer.Option(help="The device to look at.")] = "hub-1",
+    targets: Annotated[
+        Path | None, typer.Option(help="Where max_psi and min_samples come from.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare what a device reported since the last look with the training baseline."""
+    from flows.terminal import run_monitor
+
+    run_monitor(thing, targets, as_json)
+
+
+@app.command()
+@_command
+def results(
+    thing: Annotated[str, typer.Option(help="Only this device's; empty: all.")] = "",
+    follow: Annotated[bool, typer.Option("--follow", help="Wait for more, until Ctrl-C.")] = False,
+    count: Annotated[int, typer.Option(min=1, help="How many of the newest.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Show what the devices saw."""
+    from flows.terminal import show_results
+
+    show_results(thing, follow, count, as_json)
+
+
+@app.command()
+@_command
+def down() -> None:
+    """Stop everything that was started on this machine: devices, broker, topic rules."""
+    from flows.terminal import fleet
+
+    stopped = fleet().stop_everything()
+    for name in stopped:
+        typer.echo(f"stopped {name}", err=True)
+    if not stopped:
+        typer.echo("nothing was running", err=True)
+
+
+@app.command()
+@_command
+def doctor(as_json: Json = False) -> None:
+    """Say what is installed, what is missing, and what to do about it."""
+    from backends.diagnosis import diagnose
+    from backends.settings import load_settings
+
+    findings = diagnose(load_settings())
+    if as_json:
+        _print_json([finding.as_table() for finding in findings])
+    else:
+        for finding in findings:
+            mark = "ok     " if finding.healthy else "MISSING"
+            typer.echo(f"{mark}  {finding.subject}: {finding.found}")
+            if not finding.healthy:
+                typer.echo(f"         → {finding.remedy}")
+    if not all(finding.healthy for finding in findings):
+        raise typer.Exit(4)
+
+
+@device.command("list")
+@_command
+def list_devices(as_json: Json = False) -> None:
+    """List the devices of this machine."""
+    from flows.terminal import show_devices
+
+    show_devices(None, as_json)
+
+
+@device.command()
+@_command
+def status(name: Thing, as_json: Json = False) -> None:
+    """Show one device: its components, their states, the last deployment."""
+    from flows.terminal import show_devices
+
+    show_devices(name, as_json)
+
+
+@device.command()
+@_command
+def start(name: Thing) -> None:
+    """Start a device; it brings up what was last deployed to it."""
+    from flows.terminal import fleet
+
+    fleet().start_device(name)
+    typer.echo(f"{name} is running", err=True)
+
+
+@device.command()
+@_command
+def stop(name: Thing) -> None:
+    """Stop a device and its components."""
+    from flows.terminal import fleet
+
+    fleet().stop_device(name)
+    typer.echo(f"{name} is stopped", err=True)
+
+
+@device.command()
+@_command
+def logs(
+    name: Thing,
+    lines: Annotated[int, typer.Option(min=1, help="How many of the last lines.")] = 50,
+) -> None:
+    """Print the last lines of a device's logs, component by component."""
+    from flows.terminal import fleet
+
+    for component, text in fleet().logs(name, lines).items():
+        typer.echo(f"==> {component} <==\n{text}\n")
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+def main() -> None:
+    """The console script `edgeward`."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""Business understanding (CRISP-DM 1): what must be true before a model may ship."""
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from backends.errors import InvalidInputError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Table(BaseModel):
+    """One table of targets.toml: no unknown key, nothing changed afterwards."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AccuracyTargets(Table):
+    min_top1: Share = Field(0.5, description="Least share of held-out pictures called rightly.")
+    min_recall: dict[str, Share] = Field(
+        default_factory=dict, description="Least recall of a class, by its name."
+    )
+    min_champion_gain: float = Field(
+        -0.02,
+        ge=-1,
+        le=1,
+        description="Least gain in top-1 over the champion on the same pictures.",
+    )
+
+
+class DeviceTargets(Table):
+    max_latency_p95_ms: float = Field(100, gt=0, description="95th percentile of one inference.")
+    max_peak_rss_mb: float = Field(512, gt=0, description="Peak memory of the inference process.")
+    max_package_mb: float = Field(200, gt=0, description="Size of the zip that ships.")
+
+
+class ParityTargets(Table):
+    max_abs_diff: float = Field(
+        0.001, gt=0, le=1, description="Largest difference of a probability to the trained model."
+    )
+    min_top1_agreement: Share = Field(0.995, description="Least share of equal top-1 labels.")
+
+
+class DriftTargets(Table):
+    max_psi: float = Field(0.25, gt=0, description="Largest population stability index.")
+    min_samples: int = Field(100, ge=1, description="Fewer pictures than this prove nothing.")
+
+
+class CostTargets(Table):
+    max_usd: float = Field(5, ge=0, description="The most that one run may cost.")
+
+
+class Targets(Table):
+    """targets.toml as a value. The defaults ask little: they are for data that nobody wrote for."""
+
+    objective: str = Field("Tell the classes apart on the device.", min_length=1)
+    classes: tuple[str, ...] = Field(
+        (), description="Classes that matter; each must be in the data. Empty: all of the data's."
+    )
+    accuracy: AccuracyTargets = AccuracyTargets()
+    device: DeviceTargets = DeviceTargets()
+    parity: ParityTargets = ParityTargets()
+    drift: DriftTargets = DriftTargets()
+    cost: CostTargets = CostTargets()
+
+
+def load_targets(path: Path) -> Targets:
+    """Read and check a targets file.
+
+    Raises InvalidInputError: no such file, not TOML, an unknown key (with the nearest known one),
+    an impossible value, or a recall asked of a class that `classes` does not list.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise InvalidInputError(
+            str(path), reason, "Give a targets file with --targets; targets.toml is an example."
+        ) from error
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInputError(str(path), f"not TOML: {error}", "Mend that line.") from error
+    return parse_targets(table, str(path))
+
+
+def parse_targets(table: dict[str, object], where: str) -> Targets:
+    """Check a table that came from `where`; raises InvalidInputError naming the key."""
+    try:
+        targets = Targets.model_validate(table)
+    except ValidationError as error:
+        raise _named(error, where) from error
+    strangers = set(targets.accuracy.min_recall) - set(targets.classes)
+    if targets.classes and strangers:
+        name = min(strangers)
+        raise InvalidInputError(
+            f"{where}: accuracy.min_recall.{name}",
+            f"{name!r} is not among classes",
+            f"Add it to classes, or take one of: {', '.join(targets.classes)}.",
+        )
+    return targets
+
+
+def _named(error: ValidationError, where: str) -> InvalidInputError:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(key, _known_keys(), n=1, cutoff=0.5)
+        remedy = f"Did you mean {near[0]}?" if near else f"Known keys: {', '.join(_known_keys())}."
+        return InvalidInputError(f"{where}: {key}", "no such key", remedy)
+    return InvalidInputError(
+        f"{where}: {key}", f"{first['msg']} (it is {first['input']!r})", "Give a possible value."
+    )
+
+
+def _known_keys() -> list[str]:
+    keys: list[str] = []
+    for name, field in Targets.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, Table):
+            keys += [f"{name}.{key}" for key in inner.model_fields]
+        else:
+            keys.append(name)
+    return keys
