@@ -1,0 +1,131 @@
+"""Runs a compiled model folder in the DLR runtime, quietly: nothing is sent to anyone.
+
+Importing `dlr` as it comes reports every load to its maker (POST over the internet, no timeout,
+no variable to forbid it). A stub in place of its `counter` package, put there before the first
+import, keeps that code from ever being loaded; it works in read-only installations too.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import types
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Tuple, Union
+
+import numpy as np
+
+from edge.model_folder import ModelFolderError, ModelMetadata, read_metadata
+from edge.pictures import Preprocessing, model_input
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from PIL import Image
+
+    Floats = npt.NDArray[np.float32]
+
+_INPUT = "data"
+_SUM_TOLERANCE = 0.01
+
+
+class InferenceError(Exception):
+    """The runtime could not classify one picture; the model itself stays loaded."""
+
+
+class Classifier:
+    """A loaded model, checked with one run before it is first used. Not for several threads.
+
+    Raises ModelFolderError when the folder is not a model, when DLR cannot load it, or when what
+    it computes does not fit its labels.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        self.metadata: ModelMetadata = read_metadata(self.folder)
+        try:
+            self.preprocessing = Preprocessing.from_dict(self.metadata.preprocessing)
+        except ValueError as error:
+            raise ModelFolderError(str(folder), f"compiled.meta, preprocessing: {error}") from error
+        self._model = _load(self.folder)
+        self._check()
+
+    @property
+    def labels(self) -> Tuple[str, ...]:
+        return self.metadata.labels
+
+    @property
+    def runtime_version(self) -> str:
+        """The version of the native library (libdlr), not of the Python package."""
+        return str(self._model.get_version())
+
+    def classify(self, picture: Union[Image.Image, Floats]) -> Floats:
+        """Give the probability of every label, float32 [N], in the order of `labels`.
+
+        `picture` is a prepared picture (RGB, the model's size) or model input [1, 3, H, W].
+        Raises InferenceError.
+        """
+        data = picture if isinstance(picture, np.ndarray) else model_input(picture)
+        expected = (1, 3, self.preprocessing.height, self.preprocessing.width)
+        if data.shape != expected:  # DLR itself compares the number of elements only
+            raise InferenceError(f"the model wants input {expected}, not {data.shape}")
+        try:
+            outputs = self._model.run({_INPUT: data})
+        except Exception as error:  # DLR raises bare exceptions of several kinds
+            raise InferenceError(f"DLR: {error}") from error
+        probabilities: Floats = np.asarray(outputs[0], dtype=np.float32).reshape(-1)
+        return probabilities
+
+    def scores(self, picture: Union[Image.Image, Floats]) -> Mapping[str, float]:
+        """Give the probability of every label by name. Raises InferenceError."""
+        return dict(zip(self.labels, self.classify(picture).tolist()))
+
+    def _check(self) -> None:
+        folder = str(self.folder)
+        names = list(self._model.get_input_names())
+        if names != [_INPUT]:
+            raise ModelFolderError(folder, f"the model's inputs are {names}, not ['{_INPUT}']")
+        shape = (1, 3, self.preprocessing.height, self.preprocessing.width)
+        try:
+            probabilities = self.classify(np.full(shape, 127.0, dtype=np.float32))
+        except InferenceError as error:
+            raise ModelFolderError(folder, f"a first run failed: {error}") from error
+        if probabilities.size != len(self.labels):
+            reason = f"the model gives {probabilities.size} outputs for {len(self.labels)} labels"
+            raise ModelFolderError(folder, reason)
+        if not abs(float(probabilities.sum()) - 1) <= _SUM_TOLERANCE:
+            raise ModelFolderError(folder, f"its outputs are no probabilities: {probabilities}")
+
+
+def forbid_telemetry() -> None:
+    """Keep `dlr` from phoning home. Must run before the first `import dlr`."""
+    if "dlr.counter" in sys.modules:
+        return
+    stub = types.ModuleType("dlr.counter")
+    stub.__path__ = []
+    stub.call_phone_home = _as_it_is  # type: ignore[attr-defined]
+    sys.modules["dlr.counter"] = stub
+
+
+def _as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
+    return function
+
+
+def _load(folder: Path) -> Any:
+    forbid_telemetry()
+    os.environ.setdefault("TVM_NUM_THREADS", str(_cores()))  # read once, when the pool is made
+    logging.getLogger("dlr.neologger_logger").disabled = True  # its errors reach us as exceptions
+    try:
+        from dlr import DLRModel
+
+        return DLRModel(str(folder), "cpu")
+    except Exception as error:  # DLR raises bare exceptions of several kinds
+        reason = str(error).strip() or "its library wrote the reason to standard error"
+        raise ModelFolderError(str(folder), f"DLR cannot load it: {reason}") from error
+
+
+def _cores() -> int:
+    """The cores this process may use; DLR's own default is half of the machine's on x86."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
