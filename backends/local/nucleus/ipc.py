@@ -1,0 +1,101 @@
+"""The IPC server of a core device: a Unix socket that the unchanged AWS client talks to."""
+
+import asyncio
+import hashlib
+import os
+import secrets
+import string
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from backends.local.nucleus.eventstream import MAX_FRAME
+from backends.local.nucleus.rpc import Connection, Operation
+
+_MAX_PATH = 100  # sockaddr_un holds 107 bytes; some clients append to it
+
+
+class Tokens:
+    """SVCUIDs: a component's proof of who it is, new at each of its starts."""
+
+    def __init__(self) -> None:
+        self._components: dict[str, str] = {}
+
+    def issue(self, component: str) -> str:
+        token = "".join(secrets.choice(string.ascii_uppercase) for _ in range(16))
+        self.revoke(component)
+        self._components[token] = component
+        return token
+
+    def revoke(self, component: str) -> None:
+        self._components = {t: name for t, name in self._components.items() if name != component}
+
+    def component(self, token: str) -> str | None:
+        return self._components.get(token)
+
+
+class IpcServer:
+    """Listens at `<root>/ipc.socket`, which is a link where that path is too long for a socket."""
+
+    def __init__(
+        self,
+        root: Path,
+        tokens: Tokens,
+        operations: Mapping[str, Operation],
+        frame_limit: int = MAX_FRAME,
+    ) -> None:
+        self._link = root / "ipc.socket"
+        self.path = socket_path(root)
+        self._tokens = tokens
+        self._operations = operations
+        self._frame_limit = frame_limit
+        self._server: asyncio.Server | None = None
+        self._connections: set[Connection] = set()
+
+    async def start(self) -> None:
+        self._link.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(self._serve, self.path)
+        self.path.chmod(0o666)
+        if self.path != self._link:
+            self._link.symlink_to(self.path)
+
+    async def stop(self) -> None:
+        if self._server is None:
+            return
+        self._server.close()
+        for connection in list(self._connections):
+            connection.abort()
+        await self._server.wait_closed()
+        self._link.unlink(missing_ok=True)
+        self.path.unlink(missing_ok=True)
+        self._server = None
+
+    def disconnect(self, component: str) -> None:
+        """Ends the connections of a component that was stopped."""
+        for connection in list(self._connections):
+            if connection.component == component:
+                connection.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = Connection(
+            reader, writer, self._tokens.component, self._operations, self._frame_limit
+        )
+        self._connections.add(connection)
+        try:
+            await connection.serve()
+        finally:
+            self._connections.discard(connection)
+
+
+def socket_path(root: Path) -> Path:
+    """`<root>/ipc.socket`, or a short enough path in a folder that only we can enter."""
+    wanted = root / "ipc.socket"
+    if len(os.fsencode(wanted)) <= _MAX_PATH:
+        return wanted
+    folder = Path(tempfile.gettempdir()) / f"edgeward-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    owner = folder.lstat()
+    if owner.st_uid != os.getuid() or owner.st_mode & 0o077:
+        folder = Path(tempfile.mkdtemp(prefix="edgeward-"))
+    return folder / f"{hashlib.sha256(os.fsencode(root)).hexdigest()[:12]}.socket"
