@@ -1,0 +1,58 @@
+"""What every test shares: no telemetry, a Prefect server for the session, a home of its own."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+os.environ |= {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GX_ANALYTICS_ENABLED": "false",
+}
+
+import pytest
+
+from backends.settings import PROJECT
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A real Prefect server with a database of its own."""
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An EDGEWARD_HOME that nothing else uses."""
+    monkeypatch.setenv("EDGEWARD_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="session")
+def jobs_python() -> Path:
+    return _interpreter("jobs")
+
+
+@pytest.fixture(scope="session")
+def device_python() -> Path:
+    return _interpreter("device")
+
+
+@pytest.fixture(scope="session")
+def photos() -> Path:
+    """4,000 real photographs for development; users do not have them."""
+    folder = PROJECT.parent / "shared" / "data" / "photos"
+    if not folder.is_dir():
+        pytest.skip("the photographs for development are not on this machine")
+    return folder
+
+
+def _interpreter(environment: str) -> Path:
+    python = PROJECT / ".venvs" / environment / "bin" / "python"
+    if not python.exists():
+        pytest.skip(f"the {environment} environment is missing: run `make setup`")
+    return python
