@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from backends.artifacts import Platform
 from backends.errors import InvalidInputError
 from backends.settings import PROJECT
-from backends.sources.driveway import DrivewayPlan
+from backends.sources.plan import DrivewayPlan
 from tasks.business_understanding import Targets, load_targets
 from tasks.data_preparation import SplitPlan
 from tasks.modeling import TrainingPlan
