@@ -37,7 +37,7 @@ FAILURE_CHARACTERS = 1024
 
 
 class RefusedError(Exception):
-    """An input of the job is wrong. The message names it, and becomes the failure reason as it is."""
+    """An input of the job is wrong. The message names it; the failure file holds it as it is."""
 
 
 @dataclass(frozen=True)
