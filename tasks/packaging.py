@@ -1,0 +1,85 @@
+"""Deployment (CRISP-DM 6), packing: the archives that devices download, repeatable to the byte."""
+
+import tempfile
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from backends.artifacts import CompiledModel, Platform
+from backends.errors import InvalidInputError, PackageError
+from backends.package_rules import check_model_package
+
+INFERENCE_STEM = "edgeward-inference"
+RUNTIME_STEM = "edgeward-runtime"
+EDGE = Path(__file__).resolve().parents[1] / "edge"
+
+_RUNTIME_FILES = ("install_runtime.py", "requirements.txt")
+_EARLIEST = (1980, 1, 1, 0, 0, 0)  # the first moment that a ZIP can name
+
+
+def model_stem(platform: Platform) -> str:
+    """Name of the model's archive and of the folder that it becomes on the device."""
+    return f"edgeward-model-{platform}"
+
+
+def package_model(compiled: CompiledModel, into: Path) -> Path:
+    """Zip a compiled folder, its files flat at the root, and check that the zip may ship.
+
+    The same folder gives the same bytes. Raises PackageError that names what is wrong; there is
+    no zip then.
+    """
+    files = [path for path in compiled.folder.iterdir() if path.is_file()]
+    package = into / f"{model_stem(compiled.platform)}.zip"
+    with tempfile.TemporaryDirectory(prefix=".packing-", dir=_made(into)) as scratch:
+        draft = Path(scratch) / package.name
+        _write(draft, ((path.name, path) for path in files))
+        check_model_package(draft, compiled.platform)
+        draft.replace(package)
+    return package
+
+
+def package_inference(into: Path, edge: Path = EDGE) -> Path:
+    """Zip the folder edge/ as the inference component ships it: below `edge/` in the archive."""
+    files = [
+        path
+        for path in edge.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and path.suffix in (".py", ".txt")
+    ]
+    if edge / "__main__.py" not in files:
+        raise InvalidInputError(str(edge), "holds no inference component", "Check the checkout.")
+    package = _made(into) / f"{INFERENCE_STEM}.zip"
+    _write(package, ((f"edge/{path.relative_to(edge).as_posix()}", path) for path in files))
+    return package
+
+
+def package_runtime(into: Path, edge: Path = EDGE) -> Path:
+    """Zip the installer of the device's Python requirements, flat."""
+    for name in _RUNTIME_FILES:
+        if not (edge / name).is_file():
+            raise PackageError(RUNTIME_STEM, f"{name} is missing in {edge}")
+    package = _made(into) / f"{RUNTIME_STEM}.zip"
+    _write(package, ((name, edge / name) for name in _RUNTIME_FILES))
+    return package
+
+
+def package_megabytes(package: Path) -> float:
+    """Size of the zip that ships, in MB (10^6 bytes)."""
+    return package.stat().st_size / 1e6
+
+
+def _write(package: Path, files: Iterable[tuple[str, Path]]) -> None:
+    """Write a ZIP that depends on names and contents only: sorted, one time, one mode."""
+    with tempfile.TemporaryDirectory(prefix=".packing-", dir=package.parent) as scratch:
+        draft = Path(scratch) / package.name
+        with zipfile.ZipFile(draft, "w") as archive:
+            for name, path in sorted(files):
+                entry = zipfile.ZipInfo(name, _EARLIEST)
+                entry.external_attr = 0o100644 << 16
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                archive.writestr(entry, path.read_bytes())
+        draft.replace(package)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
