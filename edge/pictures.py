@@ -215,7 +215,8 @@ def perceptual_hash(picture: Picture) -> str:
     against their median.
     """
     grey = picture.rgb.convert("L").resize((32, 32), Image.Resampling.BOX)
-    low = _DCT @ np.asarray(grey, dtype=np.float64) @ _DCT.T
+    # Rounded, so that no machine's arithmetic decides a tie: a flat picture is all ties.
+    low = np.round(_DCT @ np.asarray(grey, dtype=np.float64) @ _DCT.T, 3)
     bits = (low > np.median(low)).ravel()
     return np.packbits(bits).tobytes().hex()
 
