@@ -160,7 +160,10 @@ class CompiledModel:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What the very package that ships did in the real runtime; `executed` False: not on this CPU."""
+    """What the very package that ships did in the real runtime; `executed` False: not on this CPU.
+
+    Latencies are of the model alone; `picture_p95_ms` counts decoding and resizing in.
+    """
 
     executed: bool
     runtime: str
@@ -174,6 +177,7 @@ class Verification:
     package_mb: float
     table: Path | None = None
     reason: str = ""
+    picture_p95_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
