@@ -1,0 +1,209 @@
+"""Messages on their way out, kept on disk until the nucleus has taken them.
+
+Nucleus lite stores nothing while the broker is away, so the component does. The queue is bounded:
+the oldest message is dropped first, and counted. It survives a kill at any moment. Where the disk
+is full or broken, messages are kept in memory, fewer of them, and this is said once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+import threading
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Collection, Deque, Optional, Set, Tuple
+
+MAX_MESSAGES = 20_000
+MAX_BYTES = 32 * 1024 * 1024
+MAX_IN_MEMORY = 1000
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message in the queue. `key` is negative for one that is in memory only."""
+
+    key: int
+    topic: str
+    payload: bytes
+
+
+class Outbox:
+    """A bounded queue in one sqlite file; for several threads, one process."""
+
+    def __init__(
+        self,
+        path: Path,
+        max_messages: int = MAX_MESSAGES,
+        max_bytes: int = MAX_BYTES,
+        max_in_memory: int = MAX_IN_MEMORY,
+    ) -> None:
+        self._path = path
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._lock = threading.RLock()
+        self._memory: Deque[Message] = deque()
+        self._max_in_memory = max_in_memory
+        self._last_key = 0
+        self._delivered: Set[int] = set()  # taken, but the disk would not let us delete them
+        self._dropped = 0
+        self._disk_fails = False
+        self._count, self._bytes = 0, 0
+        self._database = self._open()
+
+    @property
+    def depth(self) -> int:
+        """How many messages wait."""
+        with self._lock:
+            return self._count - len(self._delivered) + len(self._memory)
+
+    @property
+    def dropped(self) -> int:
+        """How many messages were dropped since the start, because the queue was full."""
+        return self._dropped
+
+    def put(self, topic: str, payload: bytes, only_newest: bool = False) -> None:
+        """Append a message; with `only_newest` it replaces what waits on the same topic.
+
+        Never raises for a disk that fails.
+        """
+        with self._lock:
+            try:
+                self._memory_to_disk()
+                if only_newest:
+                    self._discard("topic = ?", (topic,))
+                self._insert(topic, payload)
+                self._say_disk_works()
+            except sqlite3.Error as error:
+                self._say_disk_fails(error)
+                self._keep_in_memory(topic, payload)
+
+    def first(self, passing_over: Collection[str] = ()) -> Optional[Message]:
+        """The oldest message that is not on one of the given topics; None: there is none."""
+        with self._lock:
+            try:
+                found = self._first_on_disk(passing_over)
+            except sqlite3.Error as error:
+                self._say_disk_fails(error)
+                found = None
+            if found is not None:
+                return found
+            waiting = (kept for kept in self._memory if kept.topic not in passing_over)
+            return next(waiting, None)
+
+    def remove(self, message: Message) -> None:
+        """Forget a message that was taken. Never raises for a disk that fails."""
+        with self._lock:
+            if message.key < 0:
+                with contextlib.suppress(ValueError):  # moved to disk or dropped meanwhile
+                    self._memory.remove(message)
+                return
+            self._delivered.add(message.key)
+            try:
+                for key in list(self._delivered):
+                    self._discard("key = ?", (key,))
+                    self._delivered.discard(key)
+            except sqlite3.Error as error:
+                self._say_disk_fails(error)
+
+    def close(self) -> None:
+        with self._lock:
+            if self._memory:
+                try:
+                    self._memory_to_disk()
+                except sqlite3.Error:
+                    log.warning("%s messages are lost: the disk fails", len(self._memory))
+            with contextlib.suppress(sqlite3.Error):
+                self._database.close()
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            return self._connect(str(self._path))
+        except sqlite3.OperationalError as error:
+            self._say_disk_fails(error)  # full, or not writable: the file is kept for better days
+        except sqlite3.DatabaseError as error:
+            damaged = self._path.with_suffix(".damaged")
+            log.error("%s: %s; moved to %s", self._path, error, damaged.name)  # noqa: TRY400
+            with contextlib.suppress(OSError, sqlite3.Error):
+                self._path.replace(damaged)
+                return self._connect(str(self._path))
+        return self._connect(":memory:")
+
+    def _connect(self, path: str) -> sqlite3.Connection:
+        database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = FULL")  # a device loses its power
+            database.execute(
+                "CREATE TABLE IF NOT EXISTS outbox"
+                " (key INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT, payload BLOB)"
+            )
+            count, held = database.execute(
+                "SELECT COUNT(*), COALESCE(SUM(LENGTH(payload)), 0) FROM outbox"
+            ).fetchone()
+        except sqlite3.Error:
+            database.close()
+            raise
+        self._count, self._bytes = count, held
+        return database
+
+    def _insert(self, topic: str, payload: bytes) -> None:
+        while self._count and (
+            self._count >= self._max_messages or self._bytes + len(payload) > self._max_bytes
+        ):
+            self._discard("key = (SELECT MIN(key) FROM outbox)", ())
+            self._count_dropped()
+        self._database.execute(
+            "INSERT INTO outbox (topic, payload) VALUES (?, ?)", (topic, payload)
+        )
+        self._count += 1
+        self._bytes += len(payload)
+
+    def _discard(self, condition: str, values: Tuple[object, ...]) -> None:
+        where = f" FROM outbox WHERE {condition}"
+        rows = self._database.execute("SELECT LENGTH(payload)" + where, values).fetchall()
+        if rows:
+            self._database.execute("DELETE" + where, values)
+            self._count -= len(rows)
+            self._bytes -= sum(length for (length,) in rows)
+
+    def _first_on_disk(self, passing_over: Collection[str]) -> Optional[Message]:
+        marks = ", ".join("?" for _ in passing_over)
+        rows = self._database.execute(
+            f"SELECT key, topic, payload FROM outbox WHERE topic NOT IN ({marks})"  # noqa: S608
+            " ORDER BY key LIMIT ?",
+            (*passing_over, len(self._delivered) + 1),
+        )
+        messages = (Message(*row) for row in rows.fetchall())
+        return next((each for each in messages if each.key not in self._delivered), None)
+
+    def _memory_to_disk(self) -> None:
+        while self._memory:
+            self._insert(self._memory[0].topic, self._memory[0].payload)
+            self._memory.popleft()
+
+    def _keep_in_memory(self, topic: str, payload: bytes) -> None:
+        if len(self._memory) >= self._max_in_memory:
+            self._memory.popleft()
+            self._count_dropped()
+        self._last_key -= 1
+        self._memory.append(Message(self._last_key, topic, payload))
+
+    def _count_dropped(self) -> None:
+        self._dropped += 1
+        if self._dropped == 1 or self._dropped % 1000 == 0:
+            log.warning("The queue is full: %s of the oldest messages dropped", self._dropped)
+
+    def _say_disk_fails(self, error: sqlite3.Error) -> None:
+        if not self._disk_fails:
+            log.error("%s: %s; new messages are kept in memory", self._path, error)
+        self._disk_fails = True
+
+    def _say_disk_works(self) -> None:
+        if self._disk_fails:
+            log.info("%s: works again; messages are kept on disk", self._path)
+        self._disk_fails = False
