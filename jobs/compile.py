@@ -1,7 +1,7 @@
 """Compiles a trained MXNet classifier into a DLR model folder with TVM.
 
-A job under the SageMaker container contract. Channel `model`: a folder with model.tar.gz (or the
-.tar.gz under any name). Hyperparameters: platform, width, height, classes (JSON list of labels),
+A job under the SageMaker container contract. Channel `model`: a folder with model.tar.gz.
+Hyperparameters: platform, width, height, classes (JSON list of labels),
 mcpu (LLVM's name of a CPU; "host": the best one this machine has; empty: the platform's baseline).
 
 model/ receives compiled.so, compiled_model.json, compiled.params, compiled.meta, synset.txt, and
@@ -22,7 +22,7 @@ from typing import Any
 
 from container import Container, RefusedError, run
 from linking import FLAGS, link
-from model_archive import unpack
+from model_files import Model, load
 from model_metadata import Compiled, write_metadata
 from runtime_library import NAME, VERSION, copy_runtime
 from targets import tvm_target
@@ -66,31 +66,31 @@ class Request:
 
 def main(job: Container) -> None:
     request = Request.read(job.hyperparameters())
-    archives = sorted(job.channel("model").glob("*.tar.gz"))
-    if len(archives) != 1:
-        raise RefusedError(f"channel 'model' holds {len(archives)} archives where one is expected")
     print(f"Compiling for {request.platform}, input 3x{request.height}x{request.width}", flush=True)
-    compiler = compile_model(archives[0], request, job.model)
+    with tempfile.TemporaryDirectory() as scratch:
+        model = load(job.channel("model"), Path(scratch))
+    compiler = compile_model(model, request, job.model)
     print(f"Compiled with {compiler['wheel']}, target {compiler['target']}", flush=True)
 
 
-def compile_model(archive: Path, request: Request, into: Path) -> dict[str, Any]:
-    """Compile `archive` into the folder `into`; what compiled it, as compiled.meta records it.
+def compile_model(model: Model, request: Request, into: Path) -> dict[str, Any]:
+    """Compile `model` into the folder `into`; what compiled it, as compiled.meta records it.
 
-    Raises RefusedError when the archive is no model of this shape, or its outputs are not as many
-    as there are labels.
+    Raises RefusedError when the model is of another shape, or its outputs are not as many as there
+    are labels.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        symbol_file, params_file = unpack(archive, Path(scratch))
-        symbol, parameters = _load(symbol_file, params_file)
     shape = (1, 3, request.height, request.width)
-    output = _output_shape(symbol, shape)
+    if model.shape != shape[1:]:
+        raise RefusedError(
+            f"width, height: the model was trained for {model.shape}, not {shape[1:]}"
+        )
+    output = _output_shape(model.symbol, shape)
     if output != (1, len(request.labels)):
         raise RefusedError(
-            f"the model's output is {output}, and there are {len(request.labels)} labels"
+            f"classes: the model's output is {output}, for {len(request.labels)} labels"
         )
     into.mkdir(parents=True, exist_ok=True)
-    compiler = _build(symbol, parameters, shape, tvm_target(request.platform, request.mcpu), into)
+    compiler = _build(model, shape, tvm_target(request.platform, request.mcpu), into)
     digest = copy_runtime(request.platform, into)
     runtime = {"name": NAME, "version": VERSION, "sha256": digest}
     write_metadata(
@@ -108,19 +108,6 @@ def compile_model(archive: Path, request: Request, into: Path) -> dict[str, Any]
     return compiler
 
 
-def _load(symbol_file: Path, params_file: Path) -> tuple[Any, tuple[Any, Any]]:
-    import mxnet  # noqa: PLC0415 - refusals need no framework; before tvm, or it crashes
-
-    symbol = mxnet.sym.load(str(symbol_file))
-    arguments, auxiliaries = {}, {}
-    for key, value in mxnet.nd.load(str(params_file)).items():
-        kind, _, name = key.partition(":")
-        if kind not in ("arg", "aux"):
-            raise RefusedError(f"parameter {key!r} starts with neither 'arg:' nor 'aux:'")
-        (arguments if kind == "arg" else auxiliaries)[name] = value
-    return symbol, (arguments, auxiliaries)
-
-
 def _output_shape(symbol: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
     if "data" not in symbol.list_inputs():
         raise RefusedError(
@@ -132,16 +119,13 @@ def _output_shape(symbol: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(outputs[0])
 
 
-def _build(
-    symbol: Any, parameters: tuple[Any, Any], shape: tuple[int, ...], target: str, into: Path
-) -> dict[str, Any]:
+def _build(model: Model, shape: tuple[int, ...], target: str, into: Path) -> dict[str, Any]:
     os.environ["TOPHUB_LOCATION"] = "NONE"  # TVM would download tuning logs
-    import tvm  # noqa: PLC0415 - likewise; reads TOPHUB_LOCATION
+    import tvm  # noqa: PLC0415 - after mxnet, or it crashes, and after TOPHUB_LOCATION
     from tvm import relay  # noqa: PLC0415
 
-    arguments, auxiliaries = parameters
     module, constants = relay.frontend.from_mxnet(
-        symbol, {"data": shape}, arg_params=arguments, aux_params=auxiliaries
+        model.symbol, {"data": shape}, arg_params=model.arguments, aux_params=model.auxiliaries
     )
     with tvm.transform.PassContext(opt_level=OPT_LEVEL):
         library = relay.build(module, target=tvm.target.Target(target), params=constants)
