@@ -76,8 +76,11 @@ class Container:
 
     def fail(self, reason: str) -> None:
         """Write the failure file; SageMaker shows its first 1024 characters."""
-        folder = self._made("output")
-        (folder / "failure").write_text(reason[:FAILURE_CHARACTERS], encoding="utf-8")
+        try:
+            folder = self._made("output")
+            (folder / "failure").write_text(reason[:FAILURE_CHARACTERS], encoding="utf-8")
+        except OSError as error:  # a full disk must not hide the reason
+            print(f"{reason} (and no failure file: {error})", flush=True)
 
     def _made(self, name: str) -> Path:
         folder = self.root / name

@@ -8,20 +8,32 @@ import mxnet as mx
 import networks
 import numpy as np
 from container import RefusedError
+from model_files import Model
 
 if TYPE_CHECKING:
     from hyperparameters import Hyperparameters
-    from model_files import Model
 
 LAST_LAYER = ("fc1_weight", "fc1_bias")
 
 
-class Learner:
-    """Weights, their optimizer, and two executors (training, inference) over the same weights."""
+class Classifier:
+    """A trained model, bound for inference in batches of `batch`."""
 
-    def __init__(
-        self, plan: Hyperparameters, inference_batch: int, class_weights: Any | None
-    ) -> None:
+    def __init__(self, model: Model, batch: int) -> None:
+        inputs = {"data": mx.nd.zeros((batch, *model.shape)), "softmax_label": mx.nd.zeros(batch)}
+        self._executor = model.symbol.bind(
+            mx.cpu(), model.arguments | inputs, grad_req="null", aux_states=model.auxiliaries
+        )
+
+    def classify(self, pictures: Any) -> Any:
+        """Probabilities [batch, classes] of [batch, 3, H, W]."""
+        return self._executor.forward(is_train=False, data=pictures)[0].asnumpy()
+
+
+class Learner:
+    """Weights, their optimizer, and the executor that trains them."""
+
+    def __init__(self, plan: Hyperparameters, class_weights: Any | None) -> None:
         """`class_weights` [classes] scales the loss of each class; None: all the same."""
         self._class_weights = class_weights
         side = max(plan.image_shape[1:])
@@ -45,7 +57,7 @@ class Learner:
             {name: mx.nd.array(value) for name, value in arguments.items()},
             {name: mx.nd.array(value) for name, value in auxiliaries.items()},
         )
-        self._classifier = _bound(self.symbol, *self.values(), inference_batch, plan.image_shape)
+        self._shape = plan.image_shape
         self._updater = mx.optimizer.get_updater(_optimizer(plan, self._names))
 
     def set_rate(self, rate: float) -> None:
@@ -63,9 +75,11 @@ class Learner:
             self._updater(number, self._trainer.grad_dict[name], self._trainer.arg_dict[name])
         return self._trainer.outputs[0].asnumpy()
 
-    def classify(self, pictures: Any) -> Any:
-        """Probabilities [N, classes] of [N, 3, H, W], N as at construction."""
-        return self._classifier.forward(is_train=False, data=pictures)[0].asnumpy()
+    def classifier(self, batch: int) -> Classifier:
+        """The network as it is now. MXNet folds batch norms into weights once, at the first call:
+        an executor that classified before an update would go on with the weights of that time.
+        """
+        return Classifier(Model(self.symbol, *self.values(), self._shape), batch)
 
     def values(self) -> tuple[dict[str, Any], dict[str, Any]]:
         arguments = {name: self._trainer.arg_dict[name] for name in self._names}
@@ -93,32 +107,10 @@ class Learner:
         self._updater.set_states(state)
 
 
-class Classifier:
-    """A trained model, bound for inference in batches of `batch`."""
-
-    def __init__(self, model: Model, batch: int) -> None:
-        self._bound = _bound(model.symbol, model.arguments, model.auxiliaries, batch, model.shape)
-
-    def classify(self, pictures: Any) -> Any:
-        """Probabilities [batch, classes] of [batch, 3, H, W]."""
-        return self._bound.forward(is_train=False, data=pictures)[0].asnumpy()
-
-
 def balanced(labels: Any, classes: int) -> Any:
     """Weight of each class, inverse to its share [classes]; the mean over `labels` is 1."""
     counts = np.bincount(labels.astype(int), minlength=classes)
     return (len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))).astype(np.float32)
-
-
-def _bound(
-    symbol: Any,
-    arguments: dict[str, Any],
-    auxiliaries: dict[str, Any],
-    batch: int,
-    shape: tuple[int, int, int],
-) -> Any:
-    inputs = {"data": mx.nd.zeros((batch, *shape)), "softmax_label": mx.nd.zeros((batch,))}
-    return symbol.bind(mx.cpu(), arguments | inputs, grad_req="null", aux_states=auxiliaries)
 
 
 def _optimizer(plan: Hyperparameters, names: list[str]) -> Any:

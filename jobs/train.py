@@ -63,7 +63,7 @@ class Training:
         self._train = Reader(train, plan.image_shape, plan.mini_batch_size, plan.resize)
         self._held_out = held_out and Reader(held_out, plan.image_shape, size, plan.resize)
         weights = balanced(train.labels, plan.num_classes) if plan.use_weighted_loss else None
-        self._learner = Learner(plan, size, weights)
+        self._learner = Learner(plan, weights)
         self._start_from_earlier(scratch)
         self._checkpoints = Checkpoints(job.checkpoints, given)
         self._progress = self._checkpoints.restore(self._learner)
@@ -152,9 +152,10 @@ class Training:
     def _validate(self, held_out: Reader) -> tuple[float, float]:
         """Accuracy and top-k accuracy on the validation channel."""
         right = right_top_k = 0
+        classifier = self._learner.classifier(held_out.batch)
         for batch in held_out.in_order():
             real = held_out.batch - batch.pad
-            probabilities = self._learner.classify(batch.data[0])[:real]
+            probabilities = classifier.classify(batch.data[0])[:real]
             labels = batch.label[0].asnumpy()[:real]
             right += hits(probabilities, labels, 1)
             right_top_k += hits(probabilities, labels, self._plan.top_k or 1)
