@@ -1,0 +1,166 @@
+"""Data validation (between CRISP-DM 2 and 3): may these pictures be learnt from?
+
+Great Expectations decides; this module lays the tables before it and words the gates.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prefect import get_run_logger, task
+
+from backends.artifacts import Dataset, Gate
+from edge.statistics import PICTURE_FEATURES
+from tasks.accepted_data import AcceptedData, accept_data, describe, load_accepted, read_manifest
+from tasks.business_understanding import Targets
+from tasks.data_gates import (
+    DRIFT,
+    INTEGRITY,
+    LABELS,
+    DataLimits,
+    describe_findings,
+    drift_gate,
+    integrity_gate,
+    labels_gate,
+    schema_gate,
+)
+from tasks.effect_sizes import as_jensen_shannon
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from expectations.checks import Table
+
+
+@dataclass(frozen=True, slots=True)
+class DataVerdict:
+    """What validation found. `findings` is JSON-able: counts, conversions, duplicates, drift."""
+
+    gates: tuple[Gate, ...]
+    data_docs: Path
+    findings: dict[str, Any]
+
+
+def data_limits(targets: Targets) -> DataLimits:
+    """The limits that a targets file sets; the others keep their defaults."""
+    return DataLimits(
+        classes=targets.classes,
+        max_psi=targets.drift.max_psi,
+        min_samples=targets.drift.min_samples,
+    )
+
+
+def validate_data(
+    dataset: Dataset, accepted: AcceptedData | None, limits: DataLimits, docs: Path
+) -> DataVerdict:
+    """Judge a data set by the four data gates and write their Data Docs into the folder `docs`.
+
+    `accepted`: the last accepted data set of the same source; None the first time, which the
+    gates then say. Raises InvalidInputError where the manifest is no Parquet.
+    """
+    from expectations.checks import run_checks
+    from tasks.validation_tables import manifest_types
+
+    rows, columns = read_manifest(dataset.manifest)
+    if set(manifest_types()) - set(columns):
+        tables = _shape_tables(rows, columns, accepted, limits)
+        checks, index = run_checks(tables, docs, "Data validation")
+        unjudged = "not judged: the manifest lacks columns"
+        others = [Gate(name, None, None, None, unjudged) for name in (INTEGRITY, LABELS, DRIFT)]
+        return DataVerdict((schema_gate(checks, accepted), *others), index, {})
+    tables = _shape_tables(rows, columns, accepted, limits)
+    tables += _content_tables(rows[rows["problem"].isna()], limits)
+    missing = _why_no_drift(rows, accepted, limits)
+    if accepted and not missing:
+        tables += _drift_tables(dataset, accepted, limits)
+    checks, index = run_checks(tables, docs, "Data validation")
+    findings = describe_findings(rows, tables)
+    gates = (
+        schema_gate(checks, accepted),
+        integrity_gate(checks, len(rows), findings["converted"]),
+        labels_gate(checks, findings, limits),
+        Gate(DRIFT, None, None, None, missing) if missing else drift_gate(checks, findings, limits),
+    )
+    return DataVerdict(gates, index, findings)
+
+
+@task
+def validate_dataset(
+    dataset: Dataset, accepted_in: Path, limits: DataLimits, docs: Path
+) -> DataVerdict:
+    """Judge a data set against what was last accepted in the folder `accepted_in`."""
+    verdict = validate_data(dataset, load_accepted(accepted_in), limits, docs)
+    for gate in verdict.gates:
+        word = {True: "passed", False: "refused", None: "not judged"}[gate.passed]
+        get_run_logger().info("%s %s: %s", gate.name, word, gate.reason)
+    return verdict
+
+
+@task
+def accept_dataset(dataset: Dataset, accepted_in: Path) -> AcceptedData:
+    """Make a data set the baseline that the next one of its source is compared with."""
+    return accept_data(dataset, accepted_in)
+
+
+def _shape_tables(
+    rows: "pd.DataFrame",
+    columns: Mapping[str, str],
+    accepted: AcceptedData | None,
+    limits: DataLimits,
+) -> "list[Table]":
+    from expectations import manifest, schema
+    from expectations.checks import Table
+    from tasks.validation_tables import manifest_types, schema_table
+
+    compared = schema_table(rows, columns, accepted, limits.classes)
+    aspects = ("column", "class", "mode", "size") if accepted else ()
+    suite = schema.suite(aspects, limits.max_strange_share)
+    content = manifest.suite(list(manifest_types()), PICTURE_FEATURES)
+    shape = [Table("schema", compared, suite, "name")]
+    if "path" in columns:
+        shape.append(Table("manifest", rows, content, "path"))
+    return shape
+
+
+def _content_tables(usable: "pd.DataFrame", limits: DataLimits) -> "list[Table]":
+    from expectations import labels
+    from expectations.checks import Table
+    from tasks.validation_tables import classes_table, pictures_table
+
+    classes = classes_table(usable, limits.classes)
+    pictures = pictures_table(usable, limits.near_distance)
+    balance = labels.suite(limits.min_images, limits.min_class_share)
+    return [
+        Table("classes", classes, balance, "label"),
+        Table("pictures", pictures, labels.pictures_suite(), "path"),
+    ]
+
+
+def _why_no_drift(rows: "pd.DataFrame", accepted: AcceptedData | None, limits: DataLimits) -> str:
+    if accepted is None:
+        return "no baseline: no data set of this source was accepted before"
+    fewest = min(int(rows["problem"].isna().sum()), accepted.images)
+    if fewest < limits.min_samples:
+        return f"too few pictures to tell: {fewest}, and {limits.min_samples} are needed"
+    return ""
+
+
+def _drift_tables(dataset: Dataset, accepted: AcceptedData, limits: DataLimits) -> "list[Table]":
+    from expectations import drift
+    from expectations.checks import Table
+    from tasks.validation_tables import drift_table, kl_allowance, shared_labels
+
+    before, now = accepted.summary, describe(dataset, accepted.accepted_at).summary
+    moved = drift_table(before, now)
+    suite = drift.suite(limits.max_psi, as_jensen_shannon(limits.max_psi))
+    tables = [Table("drift", moved, suite, "statistic")]
+    labels = shared_labels(before, now)
+    if len(labels) > 1:
+        whole = sum(before.labels[label] for label in labels)
+        shares = {label: before.labels[label] / whole for label in labels}
+        rows, _ = read_manifest(dataset.manifest)
+        known = rows[rows["problem"].isna() & rows["label"].isin(labels)][["path", "label"]]
+        mix = drift.labels_suite(shares, kl_allowance(before, now, limits.max_psi))
+        tables.append(Table("label-mix", known, mix, "path"))
+    return tables
