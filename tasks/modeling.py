@@ -1,0 +1,79 @@
+"""Modeling (CRISP-DM 4): train a candidate, and ask it about pictures that it has not seen."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from prefect import get_run_logger, task
+from pydantic import Field
+
+from backends.artifacts import Epoch, PackedData, Predictions, TrainedModel
+from backends.errors import InvalidInputError
+from backends.ports import Predictor, Trainer
+from backends.training_job import Augmentation, Choices, Count, Layers, LearningCurve
+from tasks.retrying import CALLS_BACKEND
+
+FIRST_STEP, SECOND_STEP = 0.6, 0.85
+
+
+class TrainingPlan(Choices):
+    """How to train: the built-in algorithm's hyperparameters, with defaults for small pictures.
+
+    A flow parameter: Prefect shows and validates it. Without `lr_scheduler_step` the learning rate
+    falls after 60 % and after 85 % of the epochs, whatever their number.
+    """
+
+    augmentation_type: Augmentation | None = "crop"
+    epochs: Count = 20
+    image_shape: str = Field("3,32,32", description="Channels, height, width.")
+    mini_batch_size: Count = 64
+    num_layers: Layers = 20
+
+    def hyperparameters(self, data: PackedData) -> dict[str, str]:
+        """All that the training job gets, as strings. Raises InvalidInputError: wrong sizes."""
+        if data.height < self.height or data.width < self.width:
+            raise InvalidInputError(
+                "hyperparameter image_shape",
+                f"{self.image_shape} is larger than the packed pictures, "
+                f"{data.height}x{data.width}",
+                "Pack larger pictures, or ask for a smaller shape.",
+            )
+        counted = {"num_classes": len(data.classes), "num_training_samples": data.train}
+        steps = {"lr_scheduler_step": self.lr_scheduler_step or self._steps()}
+        given = self.strings() | {name: str(value) for name, value in counted.items()}
+        return given | {name: value for name, value in steps.items() if value}
+
+    def _steps(self) -> str:
+        shares = (FIRST_STEP, SECOND_STEP)
+        steps = {round(self.epochs * share) for share in shares} - {0, self.epochs}
+        return ",".join(str(step) for step in sorted(steps))
+
+
+@task(**CALLS_BACKEND)
+def train_model(
+    trainer: Trainer,
+    job: str,
+    data: PackedData,
+    plan: TrainingPlan,
+    earlier: Path | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> TrainedModel:
+    """Train one candidate; a retry joins the job. `on_epoch` gets each epoch as it ends."""
+    logger, curve = get_run_logger(), LearningCurve(validates=bool(data.validation))
+
+    def follow(line: str) -> None:
+        if "Epoch[" in line:
+            logger.info("%s %s", job, line)
+        if (epoch := curve.feed(line)) and on_epoch:
+            on_epoch(epoch)
+
+    model = trainer.train(job, data, plan.hyperparameters(data), earlier, follow)
+    logger.info(
+        "%s trained %d epochs at %.0f pictures/s", job, len(model.epochs), model.images_per_second
+    )
+    return model
+
+
+@task(**CALLS_BACKEND)
+def predict_model(predictor: Predictor, job: str, model: Path, data: PackedData) -> Predictions:
+    """What the model of an archive says about the held-out pictures, in MXNet."""
+    return predictor.predict(job, model, data, get_run_logger().debug)
