@@ -52,6 +52,7 @@ class Outbox:
         self._delivered: Set[int] = set()  # taken, but the disk would not let us delete them
         self._dropped = 0
         self._disk_fails = False
+        self._in_memory_for_good = False  # until the next start: the file could not be opened
         self._count, self._bytes = 0, 0
         self._database = self._open()
 
@@ -131,6 +132,7 @@ class Outbox:
             with contextlib.suppress(OSError, sqlite3.Error):
                 self._path.replace(damaged)
                 return self._connect(str(self._path))
+        self._in_memory_for_good = True
         return self._connect(":memory:")
 
     def _connect(self, path: str) -> sqlite3.Connection:
@@ -204,6 +206,8 @@ class Outbox:
         self._disk_fails = True
 
     def _say_disk_works(self) -> None:
+        if self._in_memory_for_good:
+            return
         if self._disk_fails:
             log.info("%s: works again; messages are kept on disk", self._path)
         self._disk_fails = False

@@ -1,0 +1,152 @@
+"""The loop: at every tick take pictures, classify them, report; between ticks take changes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any, Mapping
+
+from edge.accepted import next_configuration
+from edge.camera import Camera, CameraError, Shot, open_camera
+from edge.classifier import InferenceError
+from edge.configuration import Configuration
+from edge.contract import result_message
+from edge.delivery import Delivery
+from edge.ipc import Nucleus, SessionLostError
+from edge.pictures import UnreadablePictureError, image_id, prepare, read_picture, statistics
+from edge.reporting import Reporter
+from edge.serving import Serving
+from edge.signals import Signals
+from edge.surroundings import Surroundings
+
+_LOOK_SECONDS = 0.5
+"""How often the model's pointer file is looked at."""
+
+_RETRY_SECONDS = 1.0
+"""When a picture is looked at again that may still be being written."""
+
+log = logging.getLogger(__name__)
+
+
+class Watch:
+    """The loop, once everything is in place."""
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        signals: Signals,
+        nucleus: Nucleus,
+        serving: Serving,
+        reporter: Reporter,
+        delivery: Delivery,
+        configuration: Configuration,
+    ) -> None:
+        self._surroundings = surroundings
+        self._signals = signals
+        self._nucleus = nucleus
+        self._serving = serving
+        self._reporter = reporter
+        self._delivery = delivery
+        self._configuration = configuration
+        self._camera: Camera = self._open_camera()
+        self._next_tick = time.monotonic()
+        self._complaint = ""
+
+    def run(self) -> None:
+        """Work until the component stops. Raises SessionLostError."""
+        while not self._signals.is_ending:
+            self._take_changes()
+            if time.monotonic() >= self._next_tick:
+                self._tick()
+            self._reporter.report_due(self._configuration.statistics_interval)
+            self._signals.wait(self._idle_seconds())
+        if self._signals.lost:
+            raise SessionLostError(self._signals.lost)
+
+    def _open_camera(self) -> Camera:
+        return open_camera(self._configuration, lambda: self._signals.is_ending)
+
+    def _idle_seconds(self) -> float:
+        due = min(
+            self._next_tick - time.monotonic(),
+            self._reporter.seconds_to_next(self._configuration.statistics_interval),
+            _LOOK_SECONDS,
+        )
+        return max(0.0, due)
+
+    def _take_changes(self) -> None:
+        if self._serving.refresh():
+            self._reporter.close_window()  # a window tells of one model
+        if not self._signals.take_change():
+            return
+        former = self._configuration
+        self._configuration = next_configuration(
+            self._nucleus.configuration(), former, self._surroundings.accepted_configuration
+        )
+        self._delivery.retry_parked()  # accessControl may have changed, too
+        if former != self._configuration:
+            log.info("Configuration taken: %s", self._configuration)
+            self._next_tick = time.monotonic()
+            if _sees(former) != _sees(self._configuration):
+                self._camera = self._open_camera()
+
+    def _tick(self) -> None:
+        started = time.monotonic()
+        self._next_tick = started + self._configuration.inference_interval
+        complaint = ""
+        try:
+            for shot in self._camera.shots():
+                complaint = self._look_at(shot) or complaint
+                self._reporter.report_due(self._configuration.statistics_interval)
+                if self._signals.is_ending or self._signals.changed:
+                    self._next_tick = started
+                    break
+        except CameraError as error:
+            complaint = str(error)
+        if complaint and complaint != self._complaint:  # once, not at every tick
+            log.warning("%s", complaint)
+        self._complaint = complaint
+
+    def _look_at(self, shot: Shot) -> str:
+        """Classify one picture and report it; what is to be complained of, or ""."""
+        try:
+            message, measured = self._inspect(shot)
+        except UnreadablePictureError as error:
+            if self._camera.reject(shot):
+                self._reporter.unreadable()
+                return f"{shot.name}: {error}"
+            self._next_tick = min(self._next_tick, time.monotonic() + _RETRY_SECONDS)
+            return ""
+        except InferenceError as error:
+            return f"{shot.name}: {error}"
+        self._reporter.result(self._configuration.topic, message, measured)
+        return ""
+
+    def _inspect(self, shot: Shot) -> tuple[Mapping[str, Any], Mapping[str, float]]:
+        picture = read_picture(shot.data)
+        classifier = self._serving.classifier
+        prepared = prepare(picture, classifier.preprocessing)
+        started = time.perf_counter()
+        scores = classifier.scores(prepared)
+        latency_ms = (time.perf_counter() - started) * 1000
+        message = result_message(
+            thing=self._surroundings.thing,
+            model_version=self._serving.version,
+            scores=scores,
+            score_threshold=self._configuration.score_threshold,
+            max_results=self._configuration.max_results,
+            image_id=image_id(shot.data),
+            latency_ms=latency_ms,
+            taken_at=shot.taken_at,
+        )
+        return message, statistics(picture)
+
+
+def _sees(configuration: Configuration) -> tuple[object, ...]:
+    """What decides which camera there is."""
+    return (
+        configuration.use_camera,
+        configuration.camera_command,
+        configuration.image_directory,
+        configuration.image_name,
+    )
