@@ -47,6 +47,10 @@ def _answered() -> Iterator[None]:
     except OSError as error:
         typer.echo(f"edgeward: {error}", err=True)
         raise typer.Exit(1) from error
+    except Exception as error:  # noqa: BLE001  a bug of ours: one line, and where the rest is
+        typer.echo(f"edgeward: unexpected {type(error).__name__}: {error}", err=True)
+        typer.echo("This is a fault of Edgeward; traceback.txt in the run's folder helps.", err=True)
+        raise typer.Exit(1) from error
 
 
 def _command[**P](function: Callable[P, None]) -> Callable[P, None]:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 
 class OnlyOurs(logging.Filter):
-    """Lets through what our code says and Prefect's warnings, not the engine's running commentary."""
+    """Drops the flow engine's commentary: an outcome is told once, by the summary or the error."""
 
     def __init__(self, engine: Path) -> None:
         super().__init__()
         self._engine = str(engine)
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return record.levelno >= logging.ERROR or not record.pathname.startswith(self._engine)
+        return not record.pathname.startswith(self._engine)
 
 
 def show_our_lines() -> None:
@@ -24,8 +24,7 @@ def show_our_lines() -> None:
 
     setup_logging()
     engine = Path(prefect.__file__).parent
-    names = ["", *logging.root.manager.loggerDict]
-    for name in names:
+    for name in ("", *logging.root.manager.loggerDict):
         for handler in logging.getLogger(name).handlers:
             if isinstance(handler, PrefectConsoleHandler):
                 handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))

@@ -32,7 +32,7 @@ GATES = (
     "compiled.size",
     "device.first-result",
 )
-TABLES = {"split": SplitPlan, "driveway": DrivewayPlan}
+TABLES = {"training": TrainingPlan, "split": SplitPlan, "driveway": DrivewayPlan}
 
 
 class CyclePlan(BaseModel):
@@ -65,7 +65,9 @@ def make_plan(
     """Build a plan from what a person wrote; raises InvalidInputError naming the option."""
     if platform not in get_args(Platform):
         raise InvalidInputError(
-            f"--platform {platform}", "no such platform", f"Take one of {', '.join(get_args(Platform))}."
+            f"--platform {platform}",
+            "no such platform",
+            f"Take one of {', '.join(get_args(Platform))}.",
         )
     for gate in override:
         if gate not in GATES:
@@ -73,35 +75,39 @@ def make_plan(
                 f"--override {gate}", "no such gate", f"Take one of {', '.join(GATES)}."
             )
     tables = _tables(settings)
-    return CyclePlan(
-        data=data,
-        platform=platform,
-        thing=thing,
-        targets=load_targets(_targets_file(targets)) if targets or data == "driveway" else Targets(),
-        training=_checked(TrainingPlan, "", tables.pop("", {})),
-        **{name: _checked(model, f"{name}.", tables.get(name, {})) for name, model in TABLES.items()},
-        override=tuple(override),
-        run_id=run_id,
+    return CyclePlan.model_validate(
+        {
+            "data": data,
+            "platform": platform,
+            "thing": thing,
+            "targets": _targets(targets, data),
+            "override": tuple(override),
+            "run_id": run_id,
+        }
+        | {name: _checked(model, name, tables.get(name, {})) for name, model in TABLES.items()}
     )
 
 
-def _targets_file(given: Path | None) -> Path:
-    """The file that was named, targets.toml in this folder, or the project's own."""
+def _targets(given: Path | None, data: str) -> Targets:
+    """From the file that was named; for the driveway, targets.toml here or the project's own."""
     if given:
-        return given
+        return load_targets(given)
+    if data != "driveway":
+        return Targets()
     here = Path("targets.toml")
-    return here if here.exists() else PROJECT / "targets.toml"
+    return load_targets(here if here.exists() else PROJECT / "targets.toml")
 
 
 def _tables(settings: Sequence[str]) -> dict[str, dict[str, str]]:
-    """`split.seed=3` goes to table `split`; a bare `epochs=5` is a hyperparameter, table ``."""
+    """`split.seed=3` goes to table `split`; a bare `epochs=5` is a hyperparameter."""
     tables: dict[str, dict[str, str]] = {}
     for setting in settings:
         name, equals, value = setting.partition("=")
         table, _, key = name.rpartition(".")
+        table = table or "training"
         if not equals or not key:
             raise InvalidInputError(f"--set {setting}", "not KEY=VALUE", "Write e.g. epochs=5.")
-        if table and table not in TABLES:
+        if table not in TABLES:
             raise InvalidInputError(
                 f"--set {setting}",
                 f"no table {table!r}",
@@ -111,7 +117,8 @@ def _tables(settings: Sequence[str]) -> dict[str, dict[str, str]]:
     return tables
 
 
-def _checked[M: BaseModel](model: type[M], prefix: str, table: dict[str, Any]) -> M:
+def _checked[M: BaseModel](model: type[M], name: str, table: dict[str, Any]) -> M:
+    prefix = "" if model is TrainingPlan else f"{name}."
     try:
         return model(**table)
     except ValidationError as error:
