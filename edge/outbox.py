@@ -52,6 +52,7 @@ class Outbox:
         self._delivered: Set[int] = set()  # taken, but the disk would not let us delete them
         self._dropped = 0
         self._disk_fails = False
+        self._closed = False
         self._in_memory_for_good = False  # until the next start: the file could not be opened
         self._count, self._bytes = 0, 0
         self._database = self._open()
@@ -112,12 +113,14 @@ class Outbox:
                 self._say_disk_fails(error)
 
     def close(self) -> None:
+        """Close the file; a delivery that still runs finds nothing more in it."""
         with self._lock:
             if self._memory:
                 try:
                     self._memory_to_disk()
                 except sqlite3.Error:
                     log.warning("%s messages are lost: the disk fails", len(self._memory))
+            self._closed = True
             with contextlib.suppress(sqlite3.Error):
                 self._database.close()
 
@@ -201,7 +204,7 @@ class Outbox:
             log.warning("The queue is full: %s of the oldest messages dropped", self._dropped)
 
     def _say_disk_fails(self, error: sqlite3.Error) -> None:
-        if not self._disk_fails:
+        if not self._disk_fails and not self._closed:
             log.error("%s: %s; new messages are kept in memory", self._path, error)
         self._disk_fails = True
 

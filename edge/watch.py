@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any, Mapping
+from typing import Any, Mapping, Set
 
 from edge.accepted import next_configuration
 from edge.camera import Camera, CameraError, Shot, open_camera
@@ -50,7 +50,7 @@ class Watch:
         self._configuration = configuration
         self._camera: Camera = self._open_camera()
         self._next_tick = time.monotonic()
-        self._complaint = ""
+        self._complaints: Set[str] = set()
 
     def run(self) -> None:
         """Work until the component stops. Raises SessionLostError."""
@@ -93,34 +93,37 @@ class Watch:
     def _tick(self) -> None:
         started = time.monotonic()
         self._next_tick = started + self._configuration.inference_interval
-        complaint = ""
+        former, self._complaints = self._complaints, set()
         try:
             for shot in self._camera.shots():
-                complaint = self._look_at(shot) or complaint
+                self._look_at(shot, former)
                 self._reporter.report_due(self._configuration.statistics_interval)
                 if self._signals.is_ending or self._signals.changed:
                     self._next_tick = started
                     break
         except CameraError as error:
-            complaint = str(error)
-        if complaint and complaint != self._complaint:  # once, not at every tick
-            log.warning("%s", complaint)
-        self._complaint = complaint
+            self._complain(str(error), former)
 
-    def _look_at(self, shot: Shot) -> str:
-        """Classify one picture and report it; what is to be complained of, or ""."""
+    def _look_at(self, shot: Shot, former: Set[str]) -> None:
+        """Classify one picture and report it."""
         try:
             message, measured = self._inspect(shot)
         except UnreadablePictureError as error:
             if self._camera.reject(shot):
                 self._reporter.unreadable()
-                return f"{shot.name}: {error}"
-            self._next_tick = min(self._next_tick, time.monotonic() + _RETRY_SECONDS)
-            return ""
+                self._complain(f"{shot.name}: {error}", former)
+            else:
+                self._next_tick = min(self._next_tick, time.monotonic() + _RETRY_SECONDS)
         except InferenceError as error:
-            return f"{shot.name}: {error}"
-        self._reporter.result(self._configuration.topic, message, measured)
-        return ""
+            self._complain(f"{shot.name}: {error}", former)
+        else:
+            self._reporter.result(self._configuration.topic, message, measured)
+
+    def _complain(self, text: str, former: Set[str]) -> None:
+        """Log what went wrong, but not again what the `former` tick complained of already."""
+        if text not in former | self._complaints:
+            log.warning("%s", text)
+        self._complaints.add(text)
 
     def _inspect(self, shot: Shot) -> tuple[Mapping[str, Any], Mapping[str, float]]:
         picture = read_picture(shot.data)
