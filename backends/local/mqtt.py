@@ -1,0 +1,169 @@
+"""A connection to an MQTT 3.1.1 broker that comes back by itself, for asyncio.
+
+The client is the one of the AWS SDK. Where the broker is and who we are is asked anew at every
+attempt: the broker of this machine may come back on another port.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+KEEP_ALIVE_SECONDS = 30
+PING_TIMEOUT_MS = 5_000
+OPERATION_SECONDS = 10.0
+BACK_OFF_SECONDS = (0.1, 10.0)
+
+
+class LinkLostError(Exception):
+    """The broker did not confirm; the message may or may not have arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    host: str
+    port: int
+    username: str = ""
+    password: str = ""
+
+
+FindBroker = Callable[[], Broker | None]
+Receive = Callable[[str, bytes], None]
+
+
+class MqttLink:
+    """`run()` keeps it up until cancelled; `connected` is set while it is."""
+
+    def __init__(self, client_id: str, find: FindBroker, receive: Receive) -> None:
+        self.connected = asyncio.Event()
+        self._client_id = client_id
+        self._find = find
+        self._receive = receive
+        self._filters: dict[str, int] = {}
+        self._lost = asyncio.Event()
+        self._connection: Any = None
+
+    async def run(self) -> None:
+        wait = BACK_OFF_SECONDS[0]
+        while True:
+            if await self._connect():
+                wait = BACK_OFF_SECONDS[0]
+                try:
+                    await self._lost.wait()
+                finally:
+                    self.connected.clear()
+                    await self._disconnect()
+                logger.warning("%s: the connection to the broker was lost", self._client_id)
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, BACK_OFF_SECONDS[1])
+
+    async def publish(self, topic: str, payload: bytes, qos: int) -> None:
+        """Returns when the broker has it (QoS 1) or it is sent (QoS 0). Raises LinkLostError."""
+        connection = self._connection
+        if connection is None:
+            raise LinkLostError("not connected")
+        future, _ = connection.publish(topic, payload, _qos(qos))
+        await self._finish(future)
+
+    async def subscribe(self, topic_filter: str, qos: int) -> None:
+        """Remembered: made again at every connection. What fails now is tried again then."""
+        self._filters[topic_filter] = max(qos, self._filters.get(topic_filter, 0))
+        if self._connection is not None:
+            with contextlib.suppress(LinkLostError):
+                await self._subscribe(topic_filter)
+
+    async def unsubscribe(self, topic_filter: str) -> None:
+        self._filters.pop(topic_filter, None)
+        if self._connection is not None:
+            future, _ = self._connection.unsubscribe(topic_filter)
+            with contextlib.suppress(LinkLostError):
+                await self._finish(future)
+
+    async def _connect(self) -> bool:
+        broker = self._find()
+        if broker is None:
+            return False
+        loop = asyncio.get_running_loop()
+        lost = self._lost = asyncio.Event()
+        connection = self._new_connection(broker, loop, lost)
+        try:
+            async with asyncio.timeout(OPERATION_SECONDS):
+                await asyncio.wrap_future(connection.connect())
+            self._connection = connection
+            for topic_filter in list(self._filters):
+                await self._subscribe(topic_filter)
+        except Exception as error:  # noqa: BLE001 - AwsCrtError, its subclasses, and what Python adds
+            logger.info("%s: no connection to the broker: %s", self._client_id, error)
+            self._connection = connection
+            await self._disconnect()
+            return False
+        self.connected.set()
+        logger.info("%s: connected to %s:%d", self._client_id, broker.host, broker.port)
+        return True
+
+    def _new_connection(
+        self, broker: Broker, loop: asyncio.AbstractEventLoop, lost: asyncio.Event
+    ) -> Any:
+        from awscrt import io, mqtt
+
+        def tell(callback: Callable[..., object], *arguments: object) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed already
+                loop.call_soon_threadsafe(callback, *arguments)
+
+        connection = mqtt.Connection(
+            client=mqtt.Client(io.ClientBootstrap.get_or_create_static_default()),
+            host_name=broker.host,
+            port=broker.port,
+            client_id=self._client_id,
+            clean_session=False,
+            username=broker.username or None,
+            password=broker.password or None,
+            keep_alive_secs=KEEP_ALIVE_SECONDS,
+            ping_timeout_ms=PING_TIMEOUT_MS,
+            protocol_operation_timeout_ms=int(OPERATION_SECONDS * 1000),
+            on_connection_interrupted=lambda **_: tell(lost.set),
+        )
+        connection.on_message(
+            lambda topic, payload, **_: tell(self._receive, topic, bytes(payload))
+        )
+        return connection
+
+    async def _subscribe(self, topic_filter: str) -> None:
+        future, _ = self._connection.subscribe(topic_filter, _qos(self._filters[topic_filter]))
+        await self._finish(future)
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(Exception):
+                await asyncio.shield(_within(asyncio.wrap_future(connection.disconnect())))
+
+    async def _finish(self, future: "Future[Any]") -> None:
+        """Waits for a confirmation, but not longer than the connection lasts."""
+        lost = asyncio.ensure_future(self._lost.wait())
+        done = asyncio.wrap_future(future)
+        try:
+            await asyncio.wait({lost, done}, return_when="FIRST_COMPLETED")
+            if not done.done():
+                raise LinkLostError("the connection was lost")
+            if (error := done.exception()) is not None:
+                raise LinkLostError(str(error)) from error
+        finally:
+            lost.cancel()
+            done.cancel()
+
+
+async def _within(work: Awaitable[object]) -> None:
+    async with asyncio.timeout(OPERATION_SECONDS):
+        await work
+
+
+def _qos(number: int) -> Any:
+    from awscrt import mqtt
+
+    return mqtt.QoS(number)

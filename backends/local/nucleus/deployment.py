@@ -1,0 +1,199 @@
+"""Carries out a deployment: all of it, or (by its policy) back to exactly what was there before.
+
+The device's state file changes only when a deployment has succeeded, so a device that is killed at
+any moment starts again as it was before, and takes up the deployment anew.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from backends.local.nucleus.configuration import Configuration, Node, update
+from backends.local.nucleus.consent import Consent, RejectedError
+from backends.local.nucleus.document import Document, Outcome, failed
+from backends.local.nucleus.packages import PackageFault, Packages
+from backends.local.nucleus.recipe import Recipe, RecipeError
+from backends.local.nucleus.resolution import ResolutionError, resolve
+from backends.local.nucleus.service import READY, State
+from backends.local.nucleus.services import Services
+from backends.local.nucleus.versions import VersionError
+
+logger = logging.getLogger(__name__)
+
+START_SECONDS = 300.0
+
+
+class _FailedToStartError(Exception):
+    """A component that the deployment brought is BROKEN, or does not get ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What a rollback goes back to."""
+
+    recipes: dict[str, Recipe]
+    configuration: dict[str, Node]
+    broken: frozenset[str]
+
+
+class Deployer:
+    """One deployment at a time. `settle` seconds must pass without an error before it counts."""
+
+    def __init__(
+        self,
+        packages: Packages,
+        configuration: Configuration,
+        services: Services,
+        consent: Consent,
+        commit: Callable[[Document], None],
+        settle: float,
+    ) -> None:
+        self._packages = packages
+        self._configuration = configuration
+        self._services = services
+        self._consent = consent
+        self._commit = commit
+        self._settle = settle
+
+    async def deploy(self, document: Document) -> Outcome:
+        try:
+            recipes = await asyncio.to_thread(self._prepare, document)
+            proposed = self._proposed(document, recipes)
+            await self._validate(document, recipes, proposed)
+        except (
+            ResolutionError, VersionError, PackageFault, RecipeError, RejectedError, OSError,
+        ) as error:  # fmt: skip
+            return failed("FAILED_NO_STATE_CHANGE", str(error))
+        return await self._activate(document, recipes, proposed)
+
+    def _prepare(self, document: Document) -> dict[str, Recipe]:
+        roots = {name: c.version for name, c in document.components.items()}
+        recipes = resolve(roots, self._packages)
+        for recipe in recipes:
+            self._packages.fetch(recipe)
+        return {recipe.name: recipe for recipe in recipes}
+
+    def _proposed(self, document: Document, recipes: Mapping[str, Recipe]) -> Configuration:
+        proposed = Configuration()
+        proposed.restore(self._configuration.snapshot())
+        for name, recipe in recipes.items():
+            wanted = document.components.get(name)
+            reset = wanted.configurationUpdate.reset if wanted else ()
+            usable = []
+            for pointer in reset:
+                try:
+                    Configuration().reset(name, pointer)
+                    usable.append(pointer)
+                except ValueError as error:
+                    logger.warning("%s: reset of %s is skipped: %s", name, pointer, error)
+            update(
+                proposed,
+                name,
+                defaults=recipe.defaults,
+                reset=usable,
+                merge=wanted.configurationUpdate.merge if wanted else {},
+                time=document.creationTimestamp,
+            )
+        return proposed
+
+    async def _validate(
+        self, document: Document, recipes: Mapping[str, Recipe], proposed: Configuration
+    ) -> None:
+        changed = {
+            name: proposed.value(name)
+            for name in recipes
+            if name in self._services and proposed.value(name) != self._configuration.value(name)
+        }
+        await self._consent.validate(
+            document.deploymentId, changed, document.configurationValidationPolicy.timeout
+        )
+
+    async def _activate(
+        self, document: Document, recipes: dict[str, Recipe], proposed: Configuration
+    ) -> Outcome:
+        before = _Before(
+            self._services.recipes(),
+            self._configuration.snapshot(),
+            frozenset(s.recipe.name for s in self._services.all() if s.state is State.BROKEN),
+        )
+        obsolete = [name for name in before.recipes if name not in recipes]
+        started = time.time()
+        self._configuration.restore(proposed.snapshot())
+        stale = self._services.stale(recipes)
+        await self._ask_to_update(document, [*stale, *obsolete])
+        try:
+            await self._services.replace(stale, recipes)
+            await self._wait(recipes, started, frozenset(), self._settle if stale else 0)
+        except _FailedToStartError as error:
+            return await self._after_failure(document, before, recipes, str(error))
+        await self._services.remove(obsolete)
+        for name in obsolete:
+            self._configuration.remove(name)
+        self._commit(document)
+        self._consent.announce_end(document.deploymentId)
+        return Outcome("SUCCEEDED", "SUCCESSFUL")
+
+    async def _ask_to_update(self, document: Document, names: list[str]) -> None:
+        policy = document.componentUpdatePolicy
+        if policy.action == "NOTIFY_COMPONENTS":
+            running = [name for name in names if name in self._services]
+            await self._consent.prepare(document.deploymentId, running, policy.timeout)
+
+    async def _after_failure(
+        self, document: Document, before: _Before, recipes: Mapping[str, Recipe], reason: str
+    ) -> Outcome:
+        logger.error("deployment %s failed: %s", document.deploymentId, reason)
+        if document.failureHandlingPolicy == "DO_NOTHING":
+            self._commit(document)
+            return failed("FAILED_ROLLBACK_NOT_REQUESTED", reason)
+        started = time.time()
+        added = [name for name in recipes if name not in before.recipes]
+        await self._services.remove(added)
+        self._configuration.restore(before.configuration)
+        stale = self._services.stale(before.recipes)
+        await self._services.replace(stale, before.recipes)
+        try:
+            await self._wait(before.recipes, started, before.broken, 0)
+        except _FailedToStartError as error:
+            return failed("FAILED_UNABLE_TO_ROLLBACK", f"{reason}; and going back: {error}")
+        return failed("FAILED_ROLLBACK_COMPLETE", reason)
+
+    async def _wait(
+        self,
+        recipes: Mapping[str, Recipe],
+        since: float,
+        untracked: frozenset[str],
+        settle: float,
+    ) -> None:
+        """Until everything has been RUNNING or FINISHED for `settle` seconds.
+
+        A nucleus would not settle: with it, a Run component counts as soon as it is spawned.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        ready_since: float | None = None
+        while True:
+            tracked = [self._services[name] for name in recipes if name not in untracked]
+            for service in tracked:
+                if service.state is State.BROKEN and service.state_time >= since:
+                    raise _FailedToStartError(f"{service.recipe.name} is BROKEN: {service.reason}")
+            now = time.monotonic()
+            if now > deadline:
+                late = ", ".join(s.recipe.name for s in tracked if s.state not in READY)
+                raise _FailedToStartError(f"{late} did not start within {START_SECONDS:g} s")
+            if all(service.state in READY for service in tracked):
+                ready_since = now if ready_since is None else ready_since
+                if now - ready_since >= settle:
+                    return
+            else:
+                ready_since = None
+            left = settle - (now - ready_since) if ready_since is not None else 1.0
+            await self._change_or(left)
+
+    async def _change_or(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(max(0.001, seconds)):
+                await self._services.changed()
+        except TimeoutError:
+            return

@@ -1,0 +1,82 @@
+"""The deployment document as a device receives it (contract: the job document, not the API's)."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+_CONFIG = ConfigDict(frozen=True, extra="forbid")
+
+
+class DocumentError(Exception):
+    """A deployment document that cannot be read; says which field."""
+
+
+class ConfigurationUpdate(BaseModel):
+    model_config = _CONFIG
+
+    merge: dict[str, Any] = {}
+    reset: tuple[str, ...] = ()
+
+
+class ComponentDeployment(BaseModel):
+    model_config = _CONFIG
+
+    version: str
+    runWith: dict[str, Any] = {}  # noqa: N815 - the contract's name
+    configurationUpdate: ConfigurationUpdate = ConfigurationUpdate()  # noqa: N815 - likewise
+
+
+class UpdatePolicy(BaseModel):
+    model_config = _CONFIG
+
+    timeout: float = Field(60, ge=0)
+    action: Literal["NOTIFY_COMPONENTS", "SKIP_NOTIFY_COMPONENTS"] = "NOTIFY_COMPONENTS"
+
+
+class ValidationPolicy(BaseModel):
+    model_config = _CONFIG
+
+    timeout: float = Field(20, ge=0)
+
+
+class Document(BaseModel):
+    """What one deployment asks of this device. `creationTimestamp` is in milliseconds."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    deploymentId: str = Field(pattern=r"[a-zA-Z0-9_-]{1,128}")  # noqa: N815 - the contract's name
+    configurationArn: str = ""  # noqa: N815 - likewise
+    creationTimestamp: int  # noqa: N815 - likewise
+    components: dict[str, ComponentDeployment]
+    failureHandlingPolicy: Literal["ROLLBACK", "DO_NOTHING"] = "ROLLBACK"  # noqa: N815 - likewise
+    componentUpdatePolicy: UpdatePolicy = UpdatePolicy()  # noqa: N815 - likewise
+    configurationValidationPolicy: ValidationPolicy = ValidationPolicy()  # noqa: N815 - likewise
+    requiredCapabilities: tuple[str, ...] = ()  # noqa: N815 - likewise
+
+
+def read(path: Path) -> Document:
+    """Raises DocumentError."""
+    try:
+        return Document.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise DocumentError(f"{path.name}: {where}: {first['msg']}") from error
+    except (OSError, ValueError) as error:
+        raise DocumentError(f"{path.name}: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a deployment ended: the job's status, the detailed status, and why."""
+
+    status: Literal["SUCCEEDED", "FAILED", "REJECTED"]
+    detailed: str
+    reason: str = ""
+
+
+def failed(detailed: str, reason: str) -> Outcome:
+    return Outcome("FAILED", detailed, reason)

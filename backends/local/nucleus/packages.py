@@ -1,0 +1,187 @@
+"""Brings recipes and artifacts onto the device: copied whole, checked, unpacked safely.
+
+A version never changes, so what is there and has its digest is not fetched again.
+"""
+
+import base64
+import hashlib
+import os
+import shutil
+import stat
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from backends.local.nucleus.layout import Layout
+from backends.local.nucleus.recipe import Artifact, Recipe, RecipeError, load
+from backends.local.nucleus.versions import Version, VersionError, parse_version
+
+MAX_ENTRIES = 100_000
+MAX_UNPACKED = 4 * 1024**3
+_CHUNK = 1024 * 1024
+_SUFFIXES = (".yaml", ".yml", ".json")
+
+
+class PackageFault(Exception):  # noqa: N818 - the device's own word; errors.PackageError is the cloud's
+    """An artifact or recipe that cannot be taken onto the device."""
+
+
+class Packages:
+    """Recipes come from `<components>/<name>/<version>.yaml`, artifacts from `<objects>/…`."""
+
+    def __init__(
+        self, layout: Layout, components: Path, objects: Path, attributes: Mapping[str, str]
+    ) -> None:
+        self._layout = layout
+        self._components = components
+        self._objects = objects
+        self._attributes = attributes
+
+    def versions(self, name: str) -> list[Version]:
+        """The versions that can be had, here or in the store."""
+        folder = self._components / name
+        found = set()
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.suffix in _SUFFIXES and not path.name.startswith("."):
+                try:
+                    found.add(parse_version(path.name.removesuffix(path.suffix)))
+                except VersionError:
+                    continue
+        return sorted(found)
+
+    def recipe(self, name: str, version: Version) -> Recipe:
+        """From the store. Raises PackageFault or RecipeError."""
+        for suffix in _SUFFIXES:
+            path = self._components / name / f"{version}{suffix}"
+            if path.is_file():
+                recipe = load(path.read_text(encoding="utf-8"), self._attributes)
+                if (recipe.name, recipe.version) != (name, version):
+                    reason = f"is that of {recipe.name} {recipe.version}"
+                    raise RecipeError(f"{name} {version}", "ComponentVersion", reason)
+                return recipe
+        raise PackageFault(f"there is no recipe of {name} {version}")
+
+    def installed(self, name: str, version: str) -> Recipe:
+        """From the device itself. Raises PackageFault or RecipeError."""
+        path = self._layout.recipe(name, version)
+        if not path.is_file():
+            raise PackageFault(f"the recipe of {name} {version} is not on the device any more")
+        return load(path.read_text(encoding="utf-8"), self._attributes)
+
+    def fetch(self, recipe: Recipe) -> None:
+        """Artifacts first, the recipe last: a recipe on the device has its artifacts there."""
+        version = str(recipe.version)
+        self._layout.unarchived(recipe.name, version).mkdir(parents=True, exist_ok=True)
+        self._layout.artifacts(recipe.name, version).mkdir(parents=True, exist_ok=True)
+        for artifact in recipe.artifacts:
+            self._fetch_artifact(recipe.name, version, artifact)
+        self._layout.work(recipe.name).mkdir(parents=True, exist_ok=True)
+        for suffix in _SUFFIXES:
+            source = self._components / recipe.name / f"{version}{suffix}"
+            if source.is_file():
+                _replace(source, self._layout.recipe(recipe.name, version))
+                return
+
+    def _fetch_artifact(self, name: str, version: str, artifact: Artifact) -> None:
+        target = self._layout.artifacts(name, version) / artifact.file
+        fresh = not target.is_file() or bool(artifact.digest and _digest(target) != artifact.digest)
+        if fresh:
+            source = self._source(artifact.uri)
+            partial = target.with_name(f".{target.name}.part")
+            _copy(source, partial, artifact)
+            partial.chmod(_mode(artifact))
+            partial.replace(target)
+        if artifact.unzip:
+            folder = self._layout.unarchived(name, version) / target.name.rpartition(".")[0]
+            if fresh or not folder.is_dir():
+                unpack(target, folder, artifact)
+
+    def _source(self, uri: str) -> Path:
+        parts = PurePosixPath(uri.removeprefix("s3://")).parts
+        path = self._objects.joinpath(*parts)
+        if ".." in parts or not path.is_file():
+            raise PackageFault(f"{uri}: there is no such object")
+        return path
+
+
+def unpack(archive: Path, into: Path, artifact: Artifact) -> None:
+    """Unzips beside the folder, then takes its place. Raises PackageFault; nothing is left then."""
+    partial = into.with_name(f".{into.name}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        with zipfile.ZipFile(archive) as content:
+            _extract(content, partial, artifact)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise PackageFault(f"{archive.name} is no ZIP archive that can be read: {error}") from error
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    shutil.rmtree(into, ignore_errors=True)
+    partial.replace(into)
+
+
+def _extract(content: zipfile.ZipFile, into: Path, artifact: Artifact) -> None:
+    entries = content.infolist()
+    if len(entries) > MAX_ENTRIES:
+        raise PackageFault(f"{content.filename} has {len(entries)} entries; {MAX_ENTRIES} at most")
+    into.mkdir(parents=True)
+    left = MAX_UNPACKED
+    for entry in entries:
+        target = into / _safe(entry)
+        if entry.is_dir():
+            target.mkdir(parents=True, exist_ok=True)
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with content.open(entry) as source, target.open("wb") as sink:
+            while chunk := source.read(_CHUNK):
+                left -= len(chunk)
+                if left < 0:
+                    raise PackageFault(
+                        f"{content.filename} unpacks to more than {MAX_UNPACKED} bytes"
+                    )
+                sink.write(chunk)
+        target.chmod(_mode(artifact))
+
+
+def _safe(entry: zipfile.ZipInfo) -> str:
+    path = PurePosixPath(entry.filename)
+    outside = path.is_absolute() or ".." in path.parts or "\\" in entry.filename
+    if outside or not path.parts or "\0" in entry.filename:
+        raise PackageFault(f"the archive holds a path that leads out of it: {entry.filename!r}")
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise PackageFault(f"the archive holds a link or device: {entry.filename!r}")
+    return str(path)
+
+
+def _mode(artifact: Artifact) -> int:
+    read = {"NONE": 0o600, "OWNER": 0o600, "ALL": 0o644}[artifact.read]
+    return read | {"NONE": 0, "OWNER": 0o100, "ALL": 0o111}[artifact.execute]
+
+
+def _copy(source: Path, target: Path, artifact: Artifact) -> None:
+    seen = hashlib.sha256()
+    with source.open("rb") as content, target.open("wb") as sink:
+        while chunk := content.read(_CHUNK):
+            seen.update(chunk)
+            sink.write(chunk)
+        sink.flush()
+        os.fsync(sink.fileno())
+    digest = base64.b64encode(seen.digest()).decode()
+    if artifact.digest and digest != artifact.digest:
+        target.unlink()
+        raise PackageFault(
+            f"{artifact.uri}: the digest is {digest}, and the recipe says {artifact.digest}"
+        )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as content:
+        return base64.b64encode(hashlib.file_digest(content, "sha256").digest()).decode()
+
+
+def _replace(source: Path, target: Path) -> None:
+    partial = target.with_name(f".{target.name}.part")
+    shutil.copyfile(source, partial)
+    partial.replace(target)

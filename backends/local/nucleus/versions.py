@@ -1,0 +1,164 @@
+"""Semantic versions and npm-style requirements, as Greengrass reads them (semver4j, buildNPM)."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import total_ordering
+
+_VERSION = re.compile(
+    r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
+    r"(?:-([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?(?:\+[0-9A-Za-z.-]+)?"
+)
+_COMPARATOR = re.compile(
+    r"(>=|<=|>|<|=|\^|~>?)?\s*v?(\d+|[xX*])(?:\.(\d+|[xX*]))?(?:\.(\d+|[xX*]))?"
+    r"(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?"
+)
+_HYPHEN = re.compile(r"(\S+)\s+-\s+(\S+)")
+_PARTS = 3
+
+
+class VersionError(ValueError):
+    """Text that is no version, or no requirement."""
+
+
+@total_ordering
+@dataclass(frozen=True, slots=True)
+class Version:
+    numbers: tuple[int, int, int]
+    prerelease: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        text = ".".join(map(str, self.numbers))
+        return f"{text}-{'.'.join(self.prerelease)}" if self.prerelease else text
+
+    def __lt__(self, other: "Version") -> bool:
+        return self._order() < other._order()
+
+    def _order(self) -> tuple[object, ...]:
+        labels = tuple((0, int(p), "") if p.isdecimal() else (1, 0, p) for p in self.prerelease)
+        return self.numbers, not self.prerelease, labels
+
+
+def parse_version(text: str) -> Version:
+    """Raises VersionError."""
+    match = _VERSION.fullmatch(text)
+    if match is None:
+        raise VersionError(f"{text!r} is not a semantic version")
+    major, minor, patch, labels = match.groups()
+    return Version(
+        (int(major), int(minor), int(patch)), tuple((labels or "").split(".")) if labels else ()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    operator: str  # one of >= > < <=
+    version: Version
+
+    def admits(self, version: Version) -> bool:
+        if self.operator == ">=":
+            return version >= self.version
+        if self.operator == ">":
+            return version > self.version
+        return version < self.version if self.operator == "<" else version <= self.version
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """Alternatives (`||`), each a set of bounds that must all hold."""
+
+    text: str
+    alternatives: tuple[tuple[_Bound, ...], ...]
+
+    def admits(self, version: Version) -> bool:
+        return any(_admits(bounds, version) for bounds in self.alternatives)
+
+    def __str__(self) -> str:
+        return self.text or "any"
+
+
+def parse_requirement(text: str) -> Requirement:
+    """Reads `>=1.0.0 <2.0.0`, `^1.1.0`, `~1.6.0`, `1.x`, `*`, `1.0.0 - 2.0.0`, `||`.
+
+    Raises VersionError.
+    """
+    return Requirement(text, tuple(tuple(_bounds(part.strip())) for part in text.split("||")))
+
+
+def newest(versions: Iterable[Version], requirements: Iterable[Requirement]) -> Version | None:
+    """The newest version that meets every requirement."""
+    wanted = list(requirements)
+    return max((v for v in versions if all(r.admits(v) for r in wanted)), default=None)
+
+
+def _admits(bounds: tuple[_Bound, ...], version: Version) -> bool:
+    """As npm does: a pre-release only where a bound names one of the same release."""
+    if version.prerelease and not any(
+        b.version.prerelease and b.version.numbers == version.numbers for b in bounds
+    ):
+        return False
+    return all(bound.admits(version) for bound in bounds)
+
+
+def _bounds(text: str) -> list[_Bound]:
+    hyphen = _HYPHEN.fullmatch(text)
+    if hyphen:
+        text = f">={hyphen[1]} <={hyphen[2]}"
+    bounds: list[_Bound] = []
+    at = 0
+    while at < len(text):
+        match = _COMPARATOR.match(text, at)
+        ended = match is not None and (match.end() == len(text) or text[match.end()] in " \t,")
+        if match is None or not ended:
+            raise VersionError(f"{text!r} is not a version requirement")
+        bounds += _comparator(match)
+        at = match.end()
+        while at < len(text) and text[at] in " \t,":
+            at += 1
+    return bounds
+
+
+def _comparator(match: re.Match[str]) -> list[_Bound]:
+    operator = match[1] or "="
+    given = _given(match)
+    low = Version(_fill(given), tuple(match[5].split(".")) if match[5] else ())
+    partial = len(given) < _PARTS
+    if not given:
+        return []
+    if operator == "^":
+        return [_Bound(">=", low), _Bound("<", Version(_caret(given)))]
+    if operator.startswith("~"):
+        return [_Bound(">=", low), _Bound("<", Version(_next(given[:2])))]
+    if operator == "=":
+        high = Version(_next(given)) if partial else low
+        return [_Bound(">=", low), _Bound("<" if partial else "<=", high)]
+    if partial and operator in (">", "<="):
+        return [_Bound(">=" if operator == ">" else "<", Version(_next(given)))]
+    return [_Bound(operator, low)]
+
+
+def _given(match: re.Match[str]) -> tuple[int, ...]:
+    """The numbers up to the first wildcard."""
+    numbers: list[int] = []
+    for part in match.group(2, 3, 4):
+        if part is None or part in "xX*":
+            break
+        numbers.append(int(part))
+    return tuple(numbers)
+
+
+def _fill(given: tuple[int, ...]) -> tuple[int, int, int]:
+    major, minor, patch = (*given, 0, 0, 0)[:_PARTS]
+    return major, minor, patch
+
+
+def _next(given: tuple[int, ...]) -> tuple[int, int, int]:
+    return _fill((*given[:-1], given[-1] + 1))
+
+
+def _caret(given: tuple[int, ...]) -> tuple[int, int, int]:
+    """Up to the next change of the left-most number that is not zero."""
+    for at, number in enumerate(given):
+        if number:
+            return _next(given[: at + 1])
+    return _next(given)
