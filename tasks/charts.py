@@ -138,9 +138,11 @@ def _finite(line: Sequence[tuple[int, float | None]]) -> list[tuple[int, float]]
 def _scale(values: Sequence[float]) -> tuple[float, float, float]:
     """Bottom, top and step of an axis of shares: tenths, or fifths where there are many."""
     low, high = math.floor(min(values) * 10), math.ceil(max(values) * 10)
+    low -= low == high == 10  # noqa: PLR2004 - 100 % is the top
     high += low == high
     step = 1 if high - low <= 5 else 2  # noqa: PLR2004 - more lines than that confuse
-    high += (high - low) % step
+    if (high - low) % step:
+        low, high = (low, high + 1) if high < 10 else (low - 1, high)  # noqa: PLR2004 - 100 %
     return low / 10, high / 10, step / 10
 
 

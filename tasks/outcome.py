@@ -63,7 +63,8 @@ def headline(record: Record) -> str:
         return f"Deployed: {thing} now runs {model}."
     if record["status"] == "refused":
         names = [gate.name for gate in judged_gates(record) if gate.verdict == "refused"]
-        who = f"{', '.join(names)} said no" if names else "a check said no"
+        which = " and ".join(names) or "a gate"
+        who = f"{which} did not pass"
         return f"Refused: {who}; {_left_alone(record)}."
     return f"Failed: the run ended with an error; {_left_alone(record)}."
 
@@ -71,7 +72,7 @@ def headline(record: Record) -> str:
 def why(record: Record) -> str:
     """What led to the outcome, in a sentence or two."""
     if record["status"] != "deployed":
-        return str(record.get("reason") or "No reason was recorded.")
+        return _sentence(str(record.get("reason") or "no reason was recorded."))
     gates = judged_gates(record)
     said = [
         f"{sum(gate.verdict == 'passed' for gate in gates)} of {count(len(gates), 'gate')} passed"
@@ -148,6 +149,12 @@ def _judged(gate: Record) -> JudgedGate:
         reason=str(gate.get("reason") or ""),
         remedy=words.remedy if verdict == "refused" else "",
     )
+
+
+def _sentence(reason: str) -> str:
+    """With a capital, unless it begins with a name such as model.recall."""
+    first = reason.split(" ", 1)[0]
+    return reason[:1].upper() + reason[1:] if first.isalpha() else reason
 
 
 def _left_alone(record: Record) -> str:

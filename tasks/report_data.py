@@ -74,14 +74,15 @@ class Data:
 def data_of(record: Record, tables: RunTables, thumbs: Thumbnails) -> Data | None:
     data = record.get("data") or {}
     findings = _findings(record.get("data_findings"), tables)
-    balance = _balance(tables)
+    classes = [str(name) for name in data.get("classes") or []]
+    balance = _balance(tables, classes)
     if not (data.get("images") or findings or balance):
         return None
     split = record.get("split") or {}
     return Data(
         source=str(data.get("source") or ""),
         images=int(data.get("images") or 0),
-        classes=[str(name) for name in data.get("classes") or []],
+        classes=classes,
         split={part: int(split[part]) for part in PARTS if split.get(part) is not None},
         balance=balance,
         spreads=[
@@ -94,8 +95,10 @@ def data_of(record: Record, tables: RunTables, thumbs: Thumbnails) -> Data | Non
     )
 
 
-def _balance(tables: RunTables) -> list[Balance]:
-    rows = class_counts(tables)
+def _balance(tables: RunTables, classes: list[str]) -> list[Balance]:
+    """In the order of the record's classes; those that it does not know come last."""
+    order = {label: place for place, label in enumerate(classes)}
+    rows = sorted(class_counts(tables), key=lambda row: order.get(row.label, len(order)))
     largest = max((row.total for row in rows), default=1)
     return [
         Balance(

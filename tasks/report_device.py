@@ -15,7 +15,7 @@ MOST_SEEN = 20
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A first result. `really` is the label people gave the picture, where it is another one."""
+    """A first result. `really` is the label people gave the picture, where that is news."""
 
     picture: str
     label: str
@@ -60,9 +60,7 @@ class Costs:
 
 
 def device_of(record: Record, tables: RunTables, thumbs: Thumbnails) -> Device | None:
-    """What the device saw first, a picture once."""
-    results = record.get("first_results") or []
-    once = list({result.get("image_id"): result for result in reversed(results)}.values())[::-1]
+    once = results_once(record)
     if not once:
         return None
     return Device(
@@ -72,6 +70,12 @@ def device_of(record: Record, tables: RunTables, thumbs: Thumbnails) -> Device |
         agreeing=sum(bool(result.get("agrees")) for result in once),
         total=len(once),
     )
+
+
+def results_once(record: Record) -> list[Record]:
+    """The device's first results, the first of each picture."""
+    results = record.get("first_results") or []
+    return list({result.get("image_id"): result for result in reversed(results)}.values())[::-1]
 
 
 def costs_of(record: Record) -> Costs | None:
@@ -100,14 +104,14 @@ def costs_of(record: Record) -> Costs | None:
 
 def _seen(result: Record, tables: RunTables, thumbs: Thumbnails) -> Seen:
     image_id, label = str(result.get("image_id") or ""), str(result.get("label") or "")
-    really = tables.label_of(image_id)
+    expected, really = str(result.get("expected") or ""), tables.label_of(image_id)
     return Seen(
         picture=thumbs.of(image_id),
         label=label,
         score=figure(result.get("score"), "share"),
-        expected=str(result.get("expected") or ""),
+        expected=expected,
         agrees=bool(result.get("agrees")),
-        really=really if really != label else "",
+        really="" if really in (label, expected) else really,
         latency=figure(result.get("latency_ms"), "ms"),
         taken_at=str(result.get("taken_at") or ""),
     )
@@ -117,7 +121,7 @@ def _cost(name: str, ours: Any, theirs: Any, unit: Any) -> Cost | None:
     if not is_number(ours):
         return None
     longest = max(ours, theirs if is_number(theirs) else 0) or 1
-    words = ("fast", "slow") if unit == "ms" else ("small", "large")
+    words = ("as fast", "as slow") if unit == "ms" else ("less", "as much")
     return Cost(
         name=name,
         ours=figure(ours, unit),

@@ -57,7 +57,14 @@ def _data(record: Record) -> Link:
 
 
 def _model(record: Record) -> Link:
-    return Link("Trained model", _known({"Version": record.get("model_version")}))
+    evaluation, training = record.get("evaluation") or {}, record.get("training") or {}
+    top1 = evaluation.get("top1")
+    facts = {
+        "Version": record.get("model_version"),
+        "Epochs": training.get("epochs"),
+        "Right answers": figure(top1, "share") if is_number(top1) else None,
+    }
+    return Link("Trained model", _known(facts))
 
 
 def _compiled(record: Record) -> Link:

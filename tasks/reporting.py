@@ -5,6 +5,7 @@ it, whatever the outcome; what the run did not reach is named and left out.
 """
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,6 +38,7 @@ from tasks.run_tables import RunTables, Thumbnails, read_tables, thumbnails
 from tasks.wording import duration, figure, is_number
 
 THUMBNAILS = 60
+BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|(?:ms|MB|s|min)\b))")
 TEMPLATES = Path(__file__).with_name("templates")
 
 
@@ -151,8 +153,8 @@ def _tiles(record: Record) -> list[Tile]:
     latency = (verified.get("latency_ms") or {}).get("p95")
     top1 = evaluation.get("top1")
     shown = [
-        (top1, "Right on held-out pictures", figure(top1, "share"), "model.accuracy"),
-        (latency, "Time for one picture (p95)", figure(latency, "ms"), "compiled.latency"),
+        (top1, "Right answers", figure(top1, "share"), "model.accuracy"),
+        (latency, "Time a picture (p95)", figure(latency, "ms"), "compiled.latency"),
         *(
             (verified.get(key), name, figure(verified.get(key), "MB"), gate)
             for key, name, gate in (
@@ -203,11 +205,18 @@ def _instant(given: Any) -> str:
         return str(given or "")
 
 
+def _unbroken(value: Any) -> Any:
+    """Keep a number and its unit on one line."""
+    plain = isinstance(value, str) and not isinstance(value, Markup)
+    return BEFORE_UNIT.sub("\N{NO-BREAK SPACE}", value) if plain else value
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_unbroken,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -127,11 +127,9 @@ GATES: dict[str, GateWords] = {
 UNKNOWN_GATE = GateWords(
     "A check of this run", "", "at most", "Read the reason, mend its cause, then run again."
 )
-_PARTS: dict[str, tuple[Unit, Bound]] = {  # of gates that measure several things at once
-    "top1_agreement": ("share", "at least"),
-    "min_top1_agreement": ("share", "at least"),
-    "max_abs_diff": ("", "at most"),
-    "agreement": ("share", "at least"),
+_PARTS: dict[str, tuple[str, Unit, Bound]] = {  # of gates that measure several things at once
+    "max_abs_diff": ("largest difference", "", "at most"),
+    "top1_agreement": ("same label", "share", "at least"),
 }
 
 
@@ -148,8 +146,8 @@ def readings(name: str, measured: Any, limit: Any) -> list[Reading]:
     asked = limit if isinstance(limit, dict) else dict.fromkeys(found, limit)
     rows = []
     for key in [*asked, *(key for key in found if key not in asked)]:
-        unit, bound = _PARTS.get(key, (words.unit, words.bound))
-        rows.append(_reading(str(key), found.get(key), asked.get(key), unit, bound))
+        of, unit, bound = _PARTS.get(key, (str(key), words.unit, words.bound))
+        rows.append(_reading(of, found.get(key), asked.get(key), unit, bound))
     return rows
 
 
@@ -183,11 +181,11 @@ def duration(seconds: Any) -> str:
 
 
 def comparison(ours: Any, theirs: Any, better: str, worse: str) -> str:
-    """How two costs relate: "2.5 times as fast" with better="fast"; empty if one is missing."""
+    """How two costs relate: "2.5 times as fast" with better="as fast"; empty if one is missing."""
     if not (is_number(ours) and is_number(theirs) and ours > 0 and theirs > 0):
         return ""
     ratio, word = (theirs / ours, better) if theirs >= ours else (ours / theirs, worse)
-    return f"as {better}" if f"{ratio:.1f}" == "1.0" else f"{ratio:.1f} times as {word}"
+    return "about the same" if f"{ratio:.1f}" == "1.0" else f"{ratio:.1f} times {word}"
 
 
 def count(number: int, noun: str) -> str:
@@ -215,7 +213,7 @@ def _number(value: float, unit: Unit) -> str:
     elif abs(value) < 0.01:  # noqa: PLR2004
         text = f"{value:.2g}"
     else:
-        text = f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"  # noqa: PLR2004
+        text = f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"  # noqa: PLR2004
     return f"{text} {unit}".rstrip()
 
 
