@@ -15,6 +15,7 @@ import psutil
 
 GRACE_SECONDS = 5.0
 LOOK_EVERY_SECONDS = 0.5
+POLL_SECONDS = 0.02
 CHUNK_BYTES = 1 << 16
 
 
@@ -90,10 +91,12 @@ def end(child: subprocess.Popen[bytes]) -> None:
     tree = _tree(child.pid)
     try:
         _signal(tree, signal.SIGTERM)
-        psutil.wait_procs(tree, timeout=GRACE_SECONDS)
+        _wait(tree, GRACE_SECONDS)
     finally:
-        _signal(_tree(child.pid) + tree, signal.SIGKILL)
+        tree += _tree(child.pid)
+        _signal(tree, signal.SIGKILL)
         child.wait()
+        _wait(tree, GRACE_SECONDS)
         for pipe in (child.stdin, child.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):
@@ -120,6 +123,13 @@ def _lives(process: psutil.Process) -> bool:
         return bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+def _wait(processes: Sequence[psutil.Process], seconds: float) -> None:
+    """Until all have ended. An orphan that nobody reaps stays a zombie; that is an end as well."""
+    deadline = time.monotonic() + seconds
+    while any(map(_lives, processes)) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
 
 
 def _signal(processes: Sequence[psutil.Process], number: signal.Signals) -> None:
