@@ -18,14 +18,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from container import Container, RefusedError, run
 from linking import FLAGS, link
-from model_files import Model, load
 from model_metadata import Compiled, write_metadata
 from runtime_library import NAME, VERSION, copy_runtime
 from targets import tvm_target
+
+if TYPE_CHECKING:
+    from model_files import Model
 
 OPT_LEVEL = 3
 MAX_SIDE = 4096  # pixels
@@ -66,6 +68,8 @@ class Request:
 
 def main(job: Container) -> None:
     request = Request.read(job.hyperparameters())
+    from model_files import load  # noqa: PLC0415 - MXNet takes seconds; refusals need none of it
+
     print(f"Compiling for {request.platform}, input 3x{request.height}x{request.width}", flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         model = load(job.channel("model"), Path(scratch))
