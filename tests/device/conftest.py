@@ -1,0 +1,196 @@
+"""The component as a device runs it: a process of the device environment, with a core's IPC."""
+
+import contextlib
+import json
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from backends.settings import PROJECT
+from edge.contract import (
+    DEFAULT_CONFIGURATION,
+    INFERENCE_COMPONENT,
+    MODEL_COMPONENT,
+    MODEL_LOCATION,
+    RESULTS_TOPIC,
+)
+from tests.fakes.core_device import CoreDevice
+from tests.tiny_model import Compile
+
+THING = "porch"
+NETWORK_GUARD = """
+import os, socket
+
+def _deny(*arguments, **_):
+    with open(os.environ["NETWORK_ATTEMPTS"], "a") as attempts:
+        attempts.write(repr(arguments) + "\\n")
+    raise OSError("the network is denied")
+
+class _Socket(socket.socket):
+    def connect(self, address):
+        return super().connect(address) if self.family == socket.AF_UNIX else _deny(address)
+    connect_ex = connect
+    def sendto(self, *arguments):
+        return _deny(*arguments)
+
+socket.socket = _Socket
+socket.getaddrinfo = socket.gethostbyname = socket.create_connection = _deny
+"""
+
+
+class Device:
+    """One thing: its Greengrass folders, its IPC, and the component's process."""
+
+    def __init__(self, root: Path, python: Path, model: Path, **configuration: Any) -> None:
+        self.root = root
+        self.pictures = root / "pictures"
+        self.work = root / "work" / INFERENCE_COMPONENT
+        self.pointer = root / "work" / MODEL_COMPONENT / MODEL_LOCATION
+        self._python = python
+        for folder in (self.pictures, self.work, self.pointer.parent, root / "artifacts"):
+            folder.mkdir(parents=True)
+        (root / "artifacts" / "edge").symlink_to(PROJECT / "edge")
+        (root / "artifacts" / "sitecustomize.py").write_text(NETWORK_GUARD)
+        self.point_to(model, "1.0.0")
+        merged = {
+            **DEFAULT_CONFIGURATION,
+            "ImageDirectory": str(self.pictures),
+            "InferenceInterval": "0.1",
+            **configuration,
+        }
+        self.core = CoreDevice(root, INFERENCE_COMPONENT, merged, thing=THING)
+        self.process: subprocess.Popen[bytes] | None = None
+        self._arrived: dict[str, deque[dict[str, Any]]] = defaultdict(deque)
+
+    def point_to(self, model: Path, version: str) -> None:
+        temporary = self.pointer.with_suffix(".new")
+        temporary.write_text(f"{model}\n{version}\n")
+        temporary.replace(self.pointer)
+
+    def start(self, **environment: str) -> None:
+        with (self.root / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [self._python, "-u", "-m", "edge"],
+                cwd=self.work,
+                env={
+                    "PATH": os.environ["PATH"],
+                    "HOME": str(self.root),
+                    "PYTHONPATH": str(self.root / "artifacts"),
+                    "NETWORK_ATTEMPTS": str(self.network_attempts),
+                    **self.core.environment,
+                    **environment,
+                },
+                stdout=log,
+                stderr=log,
+            )
+
+    @property
+    def network_attempts(self) -> Path:
+        return self.root / "network-attempts"
+
+    @property
+    def log(self) -> str:
+        return (self.root / "log").read_text()
+
+    def add_picture(self, name: str, colour: tuple[int, int, int] = (200, 30, 30)) -> Path:
+        """Puts a picture into the folder as a camera does: whole at once."""
+        hidden = self.pictures / f".{name}"
+        Image.new("RGB", (64, 48), colour).save(hidden)
+        hidden.replace(self.pictures / name)
+        return self.pictures / name
+
+    def message(
+        self, topic: str, wanted: Callable[[dict[str, Any]], bool] = lambda _: True
+    ) -> dict[str, Any]:
+        """The next message on `topic` that is `wanted`; fails after 15 seconds, with the log."""
+        deadline = time.monotonic() + 15
+        while time.monotonic() < deadline:
+            self._sort_what_arrived()
+            while self._arrived[topic]:
+                message = self._arrived[topic].popleft()
+                if wanted(message):
+                    return message
+            if self.process is not None and self.process.poll() is not None:
+                deadline = min(deadline, time.monotonic() + 0.5)
+        pytest.fail(f"no such message on {topic}; the log:\n{self.log[-4000:]}")
+
+    def _sort_what_arrived(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            published = self.core.next_message(timeout=0.05)
+            while True:
+                self._arrived[published.topic].append(json.loads(published.payload))
+                published = self.core.next_message(timeout=0)
+
+    def result(
+        self, wanted: Callable[[dict[str, Any]], bool] = lambda _: True, topic: str = RESULTS_TOPIC
+    ) -> dict[str, Any]:
+        return self.message(topic, wanted)
+
+    def wait_for(self, condition: Callable[[], object], what: str) -> None:
+        deadline = time.monotonic() + 15
+        while not condition():
+            if time.monotonic() > deadline:
+                pytest.fail(f"{what} did not happen; the log:\n{self.log[-4000:]}")
+            time.sleep(0.02)
+
+    def ended(self) -> int:
+        """The exit status, once the process has ended by itself or was asked to."""
+        assert self.process is not None
+        return self.process.wait(timeout=15)
+
+    def stop(self) -> tuple[int, float]:
+        """SIGTERM; the exit status and how many seconds the end took."""
+        assert self.process is not None
+        began = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        return self.ended(), time.monotonic() - began
+
+    def close(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+MakeDevice = Callable[..., Device]
+
+
+@pytest.fixture(scope="session")
+def model_folder(compile_for: Compile) -> Path:
+    return compile_for("linux-x86_64").folder
+
+
+@pytest.fixture
+def make_device(tmp_path: Path, device_python: Path, model_folder: Path) -> Iterator[MakeDevice]:
+    """Makes a device whose core is up; `start` starts the component on it."""
+    made: list[Device] = []
+
+    def make(**configuration: Any) -> Device:
+        device = Device(tmp_path / "thing", device_python, model_folder, **configuration)
+        device.core.__enter__()
+        made.append(device)
+        return device
+
+    yield make
+    for device in made:
+        device.close()
+        device.core.__exit__(None, None, None)
+
+
+def variant(model: Path, into: Path, labels: list[str]) -> Path:
+    """The same model under other labels: a newer version of it."""
+    shutil.copytree(model, into)
+    meta: Mapping[str, Any] = json.loads((into / "compiled.meta").read_text())
+    meta["Edgeward"]["labels"] = labels
+    (into / "compiled.meta").write_text(json.dumps(meta))
+    (into / "synset.txt").write_text(repr(dict(enumerate(labels))))
+    return into
