@@ -85,8 +85,8 @@ def costs_of(record: Record) -> Costs | None:
     trained = verified.get("trained") or {}
     ours, theirs = verified.get("latency_ms") or {}, trained.get("latency_ms") or {}
     rows = [
-        _cost("Time for one picture, median", ours.get("p50"), theirs.get("p50"), "ms"),
-        _cost("Time for one picture, 95th percentile", ours.get("p95"), theirs.get("p95"), "ms"),
+        _cost("Time a picture, median", ours.get("p50"), theirs.get("p50"), "ms"),
+        _cost("Time a picture, p95", ours.get("p95"), theirs.get("p95"), "ms"),
         _cost("Peak memory", verified.get("peak_rss_mb"), trained.get("peak_rss_mb"), "MB"),
         _cost("Size of what ships", verified.get("package_mb"), trained.get("archive_mb"), "MB"),
     ]

@@ -101,10 +101,10 @@ class _Summary:
                         gate.name if first else "",
                         self.text(gate.verdict, VERDICTS[gate.verdict]) if first else "",
                         f"{of}{reading.measured}",
-                        "" if reading.limit == MISSING else reading.limit,
+                        _short(reading.limit),
                     ]
                 )
-        self.table(["Gate", "Verdict", "Measured", "Limit"], rows)
+        self.table(["Gate", "Verdict", "Measured", "Limit"], rows, whole=(0, 1))
 
     def costs(self, record: Record) -> None:
         costs = costs_of(record)
@@ -143,24 +143,42 @@ class _Summary:
     def steps(self, record: Record) -> None:
         self.heading("Next")
         for step in next_steps(record):
-            self.line(f"  {step.text}{':' if step.command else ''}")
+            text = self.text(f"{step.text}{':' if step.command else ''}")
+            self.console.print(Padding(text, (0, 0, 0, 2), expand=False))
             if step.command:
                 self.console.print(self.text(f"    {step.command}", "cyan"), soft_wrap=True)
 
     def table(
-        self, names: list[str], rows: Iterable[list[Cell] | list[str]], right: tuple[int, ...] = ()
+        self,
+        names: list[str],
+        rows: Iterable[list[Cell] | list[str]],
+        right: tuple[int, ...] = (),
+        whole: tuple[int, ...] = (),
     ) -> None:
+        """Columns `right` are right-aligned; those in `whole` are never broken."""
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for index, name in enumerate(names):
             justify: Justify = "right" if index in right else "left"
-            table.add_column(name, justify=justify, overflow="fold", header_style="dim")
+            table.add_column(
+                name,
+                justify=justify,
+                overflow="fold",
+                no_wrap=index in whole,
+                header_style="dim",
+            )
         for row in rows:
             table.add_row(*(self.text(cell) if isinstance(cell, str) else cell for cell in row))
-        self.console.print(Padding(table, (0, 0, 0, 2)))
+        self.console.print(Padding(table, (0, 0, 0, 2), expand=False))
 
     def more(self, number: int, noun: str) -> None:
         if number > 0:
             self.line(f"  and {number} more {noun}", "dim")
+
+
+def _short(limit: str) -> str:
+    if limit == MISSING:
+        return ""
+    return limit.replace("at least ", ">= ").replace("at most ", "<= ")
 
 
 def _recall(score: Record) -> float:
