@@ -24,21 +24,21 @@ _FINER = 2  # drawn this much larger, then reduced: smooth edges
 # What is drawn, how near it may come (pixels per metre on the fine canvas, as a share of the
 # canvas' height), and half its length in metres.
 _SUBJECTS = {
-    "person": (draw_person, (0.21, 0.36), 0.35),
-    "child": (draw_child, (0.24, 0.46), 0.3),
-    "dog": (draw_dog, (0.3, 0.55), 0.5),
-    "cat": (draw_cat, (0.45, 0.75), 0.35),
-    "car": (draw_car, (0.12, 0.23), 1.7),
-    "bicycle": (draw_bicycle, (0.21, 0.42), 0.8),
-    "deer": (draw_deer, (0.22, 0.38), 0.7),
+    "person": (draw_person, (0.34, 0.46), 0.35),
+    "child": (draw_child, (0.36, 0.58), 0.3),
+    "dog": (draw_dog, (0.6, 0.9), 0.5),
+    "cat": (draw_cat, (0.85, 1.3), 0.35),
+    "car": (draw_car, (0.17, 0.27), 1.7),
+    "bicycle": (draw_bicycle, (0.36, 0.58), 0.8),
+    "deer": (draw_deer, (0.26, 0.45), 0.7),
 }
 _SKIES: tuple[tuple[str, Colour, tuple[float, float, float]], ...] = (
     ("clear", (130, 175, 225), (1.0, 1.0, 1.0)),
     ("clear", (120, 165, 220), (1.08, 1.03, 0.95)),
-    ("dusk", (200, 160, 140), (0.85, 0.7, 0.62)),
+    ("dusk", (205, 170, 150), (1.0, 0.86, 0.76)),
     ("dawn", (205, 190, 180), (0.9, 0.82, 0.85)),
-    ("cloud", (185, 190, 198), (0.85, 0.88, 0.92)),
-    ("rain", (150, 156, 165), (0.66, 0.7, 0.76)),
+    ("cloud", (185, 190, 198), (0.93, 0.95, 0.98)),
+    ("rain", (150, 156, 165), (0.84, 0.87, 0.92)),
     ("snow", (205, 210, 218), (0.95, 0.98, 1.02)),
 )
 
@@ -59,15 +59,13 @@ def draw(label: str, rng: Random, taking: Taking = Taking()) -> Image.Image:
     weather, sky, light = rng.choice(_SKIES)
     width, height = WIDTH * _FINER, HEIGHT * _FINER
     view = View(
-        width, height, horizon=height * rng.uniform(0.26, 0.42), camera=rng.uniform(1.1, 1.6)
+        width, height, horizon=height * rng.uniform(0.36, 0.5), camera=rng.uniform(0.55, 0.85)
     )
     canvas = Image.new("RGB", (width, height), sky)
     pencil = ImageDraw.Draw(canvas, "RGBA")
-    draw_place(canvas, pencil, rng, view, sky)
+    back = draw_place(canvas, pencil, rng, view, sky)
     if weather == "snow":
-        pencil.rectangle(
-            (0, view.horizon, width, height), fill=(240, 243, 248, rng.randrange(70, 190))
-        )
+        pencil.rectangle((0, back, width, height), fill=(240, 243, 248, rng.randrange(70, 190)))
     draw_clutter(pencil, rng, view)
     if label != "empty":
         _subject(label, pencil, rng, view, weather)
@@ -94,13 +92,13 @@ def _subject(
     lowest = (view.height * 1.02 - view.horizon) / view.camera
     scale = min(view.height * rng.uniform(far, near), lowest)
     row = view.row(scale)
-    x = view.width * rng.uniform(0.18, 0.82)
+    x = view.width * rng.uniform(0.25, 0.75)
     pen = Pen(pencil, (x, row), scale, rng.choice((-1, 1)))
     soft = weather in ("cloud", "rain", "snow")
     shift = 0.0 if soft else rng.uniform(-0.5, 0.5) * half
     draw_shadow(pencil, pen, half * rng.uniform(0.9, 1.3), 60 if soft else 115, shift)
     figure(pen, rng)
-    if rng.random() < 0.22:
+    if rng.random() < 0.15:
         draw_foreground(pencil, rng, view, x, half * 2 * scale)
 
 
@@ -141,7 +139,7 @@ def _exposed(
     picture: Image.Image, rng: Random, light: tuple[float, float, float], taking: Taking
 ) -> Image.Image:
     """Light, drift, lens and sensor, in that order."""
-    gain = np.array(light, dtype=np.float32) * rng.uniform(0.72, 1.12)
+    gain = np.array(light, dtype=np.float32) * rng.uniform(0.88, 1.25)
     pixels = np.asarray(picture, dtype=np.float32)
     contrast = rng.uniform(0.8, 1.1)
     pixels = (pixels - 118) * (gain * contrast) + 118 * gain

@@ -59,9 +59,9 @@ def grown_up(rng: Random) -> Build:
 
 def child(rng: Random) -> Build:
     return Build(
-        height=rng.uniform(0.82, 1.18),
-        head=rng.uniform(0.2, 0.235),
-        legs=rng.uniform(0.36, 0.42),
+        height=rng.uniform(0.8, 1.15),
+        head=rng.uniform(0.215, 0.25),
+        legs=rng.uniform(0.34, 0.4),
         shoulders=rng.uniform(0.2, 0.24),
         girth=rng.uniform(0.95, 1.2),
     )

@@ -56,8 +56,8 @@ class View:
 
 def draw_place(
     canvas: Image.Image, draw: ImageDraw.ImageDraw, rng: Random, view: View, sky: Colour
-) -> None:
-    """Fill the canvas with a place that no other picture has."""
+) -> float:
+    """Fill the canvas with a place unlike any other; return the row where the house stands."""
     _sky(canvas, rng, view, sky)
     grass = shade(rng.choice(GRASS), rng.uniform(0.8, 1.15))
     draw.rectangle((0, view.horizon, view.width, view.height), fill=grass)
@@ -69,12 +69,13 @@ def draw_place(
     if rng.random() < 0.6:
         _hedge(draw, rng, view, back)
     _texture(canvas, rng, view)
+    return back
 
 
 def draw_clutter(draw: ImageDraw.ImageDraw, rng: Random, view: View) -> None:
     """Bins, pots, balls, hoses, cones, parcels: on any picture, whatever else is on it."""
-    for _ in range(rng.choice((0, 1, 1, 2, 3))):
-        row = view.row(view.height * rng.uniform(0.09, 0.24))
+    for _ in range(rng.choice((0, 0, 1, 1, 2))):
+        row = view.row(view.height * rng.uniform(0.12, 0.36))
         pen = Pen(
             draw, (rng.uniform(0.03, 0.97) * view.width, row), view.scale(row), rng.choice((-1, 1))
         )
@@ -106,8 +107,8 @@ def draw_foreground(
         draw.rectangle((x - half, 0, x + half, view.height), fill=colour)
         draw.rectangle((x - half, 0, x - half * 0.4, view.height), fill=shade(colour, 0.75))
     else:
-        row = view.height * 1.04
-        _bin(Pen(draw, (x, row), view.scale(row)), rng, colour)
+        row = view.height * rng.uniform(0.85, 1.02)
+        _bin(Pen(draw, (x, row), view.height * 0.42), rng, colour)
 
 
 def draw_shadow(
@@ -239,7 +240,7 @@ def _hedge(draw: ImageDraw.ImageDraw, rng: Random, view: View, back: float) -> N
 def _texture(canvas: Image.Image, rng: Random, view: View) -> None:
     """Stains, patches and blades: brightness that varies over the place at two scales."""
     noise = np.random.default_rng(rng.getrandbits(32))
-    for size, depth in (((9, 12), 26), ((60, 80), 18)):
+    for size, depth in (((9, 12), 14), ((60, 80), 8)):
         grains = noise.integers(128 - depth, 128 + depth, size, dtype=np.uint8)
         layer = Image.fromarray(grains).resize(
             (view.width // 2, view.height // 2), Image.Resampling.BILINEAR
