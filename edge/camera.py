@@ -112,20 +112,20 @@ class FolderCamera:
             (path for path, signature in found.items() if self._seen.get(path) != signature),
             key=lambda path: (found[path][1], path),
         )
-        failure: Optional[CameraError] = None
-        for path in new[:MAX_NEW_PER_TICK] or self._next_known():
-            try:
-                shot = _read(path)
-            except CameraError as error:
-                failure = error  # the others must not wait for this one; it is tried again
-                continue
-            self._seen[path] = found[path]
-            self._rejected.discard(path)
-            if not new:
-                self._last = path
-            yield shot
-        if failure is not None:
-            raise failure
+        failures: List[CameraError] = []
+        given = False
+        for path in new[:MAX_NEW_PER_TICK]:
+            shot = self._take(path, found[path], failures)
+            if shot is not None:
+                yield shot
+                given = given or path in self._seen  # not if it was rejected for the moment
+        for path in () if given else self._next_known():
+            self._last = path
+            shot = self._take(path, found[path], failures)
+            if shot is not None:
+                yield shot
+        if failures:
+            raise failures[-1]
 
     def reject(self, shot: Shot) -> bool:
         path = Path(shot.name)
@@ -134,6 +134,19 @@ class FolderCamera:
             return False
         self._rejected.add(path)
         return True
+
+    def _take(
+        self, path: Path, signature: Signature, failures: List[CameraError]
+    ) -> Optional[Shot]:
+        """Read one file; a failure is noted, for the other files must not wait for this one."""
+        try:
+            shot = _read(path)
+        except CameraError as error:
+            failures.append(error)
+            return None
+        self._seen[path] = signature
+        self._rejected.discard(path)
+        return shot
 
     def _scan(self) -> Dict[Path, Signature]:
         if not self._folder.is_dir():

@@ -44,9 +44,9 @@ class Delivery:
         self._on_lost = on_lost
         self._first_pause = first_pause
         self._failures = 0
+        self._deadline = 0.0
         self._parked: Dict[str, float] = {}
         self._wake = threading.Event()
-        self._empty = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="delivery", daemon=True)
 
@@ -55,7 +55,6 @@ class Delivery:
 
     def send(self, topic: str, payload: bytes, only_newest: bool = False) -> None:
         """Put a message into the outbox and see to it that it is sent."""
-        self._empty.clear()
         self._outbox.put(topic, payload, only_newest)
         self._wake.set()
 
@@ -66,18 +65,18 @@ class Delivery:
 
     def stop(self, seconds: float) -> None:
         """Send what can be sent within `seconds`; the rest stays on disk for the next start."""
-        if not self._failures:
-            self._empty.wait(seconds)
+        self._deadline = time.monotonic() + seconds
         self._stopping.set()
         self._wake.set()
         self._thread.join(seconds)
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        while not self._is_over():
             self._wake.clear()
             message = self._outbox.first(self._unauthorized())
             if message is None:
-                self._empty.set()
+                if self._stopping.is_set():
+                    return
                 self._wake.wait(1.0)
                 continue
             try:
@@ -85,6 +84,11 @@ class Delivery:
             except SessionLostError as error:
                 self._on_lost(str(error))
                 return
+
+    def _is_over(self) -> bool:
+        if not self._stopping.is_set():
+            return False
+        return self._failures > 0 or time.monotonic() > self._deadline
 
     def _deliver(self, message: Message) -> None:
         try:

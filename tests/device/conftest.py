@@ -7,6 +7,7 @@ import queue
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
@@ -28,6 +29,7 @@ from tests.fakes.core_device import CoreDevice
 from tests.tiny_model import Compile
 
 THING = "porch"
+LITE_FRAME = 10_000  # bytes: what works with nucleus lite works with the classic one
 NETWORK_GUARD = """
 import os, socket
 
@@ -68,7 +70,8 @@ class Device:
             "InferenceInterval": "0.1",
             **configuration,
         }
-        self.core = CoreDevice(root, INFERENCE_COMPONENT, merged, thing=THING)
+        (root / "log").touch()
+        self.core = CoreDevice(root, INFERENCE_COMPONENT, merged, THING, LITE_FRAME)
         self.process: subprocess.Popen[bytes] | None = None
         self._arrived: dict[str, deque[dict[str, Any]]] = defaultdict(deque)
 
@@ -77,22 +80,33 @@ class Device:
         temporary.write_text(f"{model}\n{version}\n")
         temporary.replace(self.pointer)
 
-    def start(self, **environment: str) -> None:
-        with (self.root / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [self._python, "-u", "-m", "edge"],
-                cwd=self.work,
-                env={
-                    "PATH": os.environ["PATH"],
-                    "HOME": str(self.root),
-                    "PYTHONPATH": str(self.root / "artifacts"),
-                    "NETWORK_ATTEMPTS": str(self.network_attempts),
-                    **self.core.environment,
-                    **environment,
-                },
-                stdout=log,
-                stderr=log,
-            )
+    def start(self, full_disk: bool = False, **environment: str) -> None:
+        """Starts the component; on a full disk, no file that it opens can take a byte."""
+        command = [str(self._python), "-u", "-m", "edge"]
+        if full_disk:
+            command = ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *command]
+        self.process = subprocess.Popen(
+            command,
+            cwd=self.work,
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(self.root),
+                "PYTHONPATH": str(self.root / "artifacts"),
+                "NETWORK_ATTEMPTS": str(self.network_attempts),
+                **self.core.environment,
+                **environment,
+            },
+            stdout=subprocess.PIPE,  # as a nucleus does; the log is not subject to the limit
+            stderr=subprocess.STDOUT,
+        )
+        self._reader = threading.Thread(target=self._keep_log, args=(self.process,), daemon=True)
+        self._reader.start()
+
+    def _keep_log(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        with process.stdout, (self.root / "log").open("ab", buffering=0) as log:
+            for line in process.stdout:
+                log.write(line)
 
     @property
     def network_attempts(self) -> Path:
@@ -146,7 +160,9 @@ class Device:
     def ended(self) -> int:
         """The exit status, once the process has ended by itself or was asked to."""
         assert self.process is not None
-        return self.process.wait(timeout=15)
+        status = self.process.wait(timeout=15)
+        self._reader.join(timeout=15)
+        return status
 
     def stop(self) -> tuple[int, float]:
         """SIGTERM; the exit status and how many seconds the end took."""
@@ -158,7 +174,7 @@ class Device:
     def close(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
-            self.process.wait()
+            self.ended()
 
 
 MakeDevice = Callable[..., Device]

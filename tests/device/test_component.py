@@ -173,9 +173,7 @@ def test_nothing_is_lost_while_the_broker_is_away_not_even_by_a_kill(
     device.core.mqtt.fault = OperationError("ServiceError", "")
     device.start()
     device.wait_for(lambda: device.log.count('"message_id"') >= 4, "four results")
-    assert device.process is not None
-    device.process.kill()
-    device.process.wait()
+    device.close()
     made = [
         json.loads(line[line.index("{") :])["message_id"]
         for line in device.log.splitlines()
@@ -190,6 +188,35 @@ def test_nothing_is_lost_while_the_broker_is_away_not_even_by_a_kill(
     missing = set(made[:-1]) - set(delivered)  # the last one may have been killed with the log
     assert not missing
     assert len(set(delivered)) == len(delivered)
+
+
+def test_a_full_disk_is_said_once_and_results_still_go_out(make_device: MakeDevice) -> None:
+    device = make_device()
+    device.add_picture("a.png")
+
+    device.start(full_disk=True)
+    for _ in range(5):
+        device.result()
+
+    assert device.log.count("messages are kept in memory") == 1
+    assert device.stop()[0] == 0
+
+
+def test_a_picture_that_is_still_being_written_is_not_held_against_anyone(
+    make_device: MakeDevice, tmp_path: Path
+) -> None:
+    device = make_device(InferenceInterval=3600)
+    whole = device.add_picture("whole.png").read_bytes()
+    wanted = hashlib.sha256(whole + b"\0").hexdigest()
+    half = device.pictures / "half.png"
+    half.write_bytes(whole[:60])
+    device.start()
+    device.result()
+
+    half.write_bytes(whole + b"\0")
+
+    device.result(lambda message: message["image_id"] == wanted)
+    assert "half.png" not in device.log.replace(wanted, "")
 
 
 def test_sigterm_ends_it_cleanly_with_its_last_window(make_device: MakeDevice) -> None:
