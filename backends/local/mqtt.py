@@ -126,6 +126,7 @@ class MqttLink:
             keep_alive_secs=KEEP_ALIVE_SECONDS,
             ping_timeout_ms=PING_TIMEOUT_MS,
             protocol_operation_timeout_ms=int(OPERATION_SECONDS * 1000),
+            disable_metrics=True,  # they would ride on the user name, and no password fits it
             on_connection_interrupted=lambda **_: tell(lost.set),
         )
         connection.on_message(

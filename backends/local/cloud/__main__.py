@@ -1,0 +1,143 @@
+"""The cloud side of the devices as one process: broker, topic rules, and the tables they fill.
+
+    python -m backends.local.cloud --home <folder>
+
+It writes `<home>/cloud/endpoint.json` when devices can connect. Where EDGEWARD_MQTT__HOST names
+another broker, there is none of ours: the rules subscribe there.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from backends.errors import EdgewardError
+from backends.local.cloud.broker import HOST, start_broker
+from backends.local.cloud.passwords import Passwords
+from backends.local.cloud.quarantine import Quarantine
+from backends.local.cloud.rules import RULES, MalformedError, apply
+from backends.local.cloud.tables import Tables
+from backends.local.files import write_json
+from backends.local.mqtt import Broker, MqttLink
+from backends.settings import MqttSettings, Settings
+
+logger = logging.getLogger(__name__)
+
+RULES_CLIENT = "edgeward-rules"
+FLUSH_SECONDS = 1.0
+DEFAULT_PORT = 1883
+
+
+class CloudSide:
+    """Serves until cancelled; what arrived is in the tables then."""
+
+    def __init__(self, folder: Path, settings: MqttSettings) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._tables = Tables(folder)
+        self._quarantine = Quarantine(folder / "quarantine.jsonl")
+        self._endpoint = folder / "endpoint.json"
+
+    async def run(self) -> None:
+        self._endpoint.unlink(missing_ok=True)
+        own: Any = None
+        if self._settings.host:
+            broker = self._given_broker()
+        else:
+            own, broker = await self._own_broker()
+        link = MqttLink(broker.username or RULES_CLIENT, lambda: broker, self._receive)
+        connecting = asyncio.create_task(link.run())
+        try:
+            for rule in RULES:
+                await link.subscribe(rule.topic_filter, 1)
+            await link.connected.wait()
+            self._announce(broker, external=own is None)
+            await self._keep_flushing()
+        finally:
+            self._endpoint.unlink(missing_ok=True)
+            connecting.cancel()
+            await asyncio.wait([connecting])
+            if own is not None:
+                await own.shutdown()
+            self._tables.close()
+
+    def _given_broker(self) -> Broker:
+        return Broker(
+            self._settings.host,
+            self._settings.port or DEFAULT_PORT,
+            self._settings.username,
+            self._settings.password.get_secret_value(),
+        )
+
+    async def _own_broker(self) -> tuple[Any, Broker]:
+        path = self._folder / "passwords.json"
+        password = Passwords(path).issue(RULES_CLIENT)
+        own, port = await start_broker(self._settings.port, path)
+        return own, Broker(HOST, port, RULES_CLIENT, password)
+
+    def _announce(self, broker: Broker, *, external: bool) -> None:
+        """Devices at a broker of ours have passwords of their own; at another, all share one."""
+        endpoint = {
+            "host": broker.host,
+            "port": broker.port,
+            "pid": os.getpid(),
+            "started_at": datetime.now(UTC).isoformat(),
+            **({"username": broker.username, "password": broker.password} if external else {}),
+        }
+        write_json(self._endpoint, endpoint, mode=0o600)
+        logger.info("devices connect to %s:%d", broker.host, broker.port)
+
+    def _receive(self, topic: str, payload: bytes) -> None:
+        now = datetime.now(UTC)
+        try:
+            self._tables.add(apply(topic, payload, now))
+        except MalformedError as error:
+            self._quarantine.add(topic, payload, str(error), now)
+        except Exception as error:
+            logger.exception("a message on %s", topic)
+            self._quarantine.add(topic, payload, f"a fault of the rules: {error}", now)
+
+    async def _keep_flushing(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            try:
+                self._tables.flush()
+            except OSError as error:
+                logger.warning("the tables cannot be written, they wait: %s", error)
+
+
+async def serve(folder: Path, settings: MqttSettings) -> None:
+    """Until SIGTERM or SIGINT."""
+    work = asyncio.create_task(CloudSide(folder, settings).run())
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, work.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await work
+
+
+def main() -> int:
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    for noisy in ("amqtt", "transitions"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL if noisy == "amqtt" else logging.WARNING)
+    parser = argparse.ArgumentParser(prog="python -m backends.local.cloud")
+    parser.add_argument("--home", type=Path, required=True)
+    home = parser.parse_args().home.resolve()
+    try:
+        asyncio.run(serve(home / "cloud", Settings().mqtt))
+    except EdgewardError as error:
+        logger.critical("%s", error)
+        return error.exit_status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""What devices reported, as Parquet: `<cloud>/<table>/date=YYYY-MM-DD/thing=<name>/*.parquet`.
+
+Rows arrive one by one and are written in batches; until then they stand in a journal, so that a
+process that is killed loses none. A file is written under another name and then renamed. The
+columns `thing` and the folder `thing=` say the same: read the files, not the folder as one table.
+"""
+
+import json
+import logging
+import uuid
+from collections import OrderedDict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from backends.local.cloud.rules import Row, Stored
+
+logger = logging.getLogger(__name__)
+
+MAX_KEYS = 100_000
+_TIME = pa.timestamp("us", tz="UTC")
+
+
+def _schema(*texts: str, **others: Any) -> Any:
+    columns = {**dict.fromkeys(texts, pa.string()), **others, "received_at": _TIME}
+    return pa.schema(list({**columns, "message_id": pa.string(), "payload": pa.string()}.items()))
+
+
+SCHEMAS = {
+    "results": _schema(
+        *("thing", "topic", "image_id", "label", "model_version", "taken_at"),
+        score=pa.float64(),
+        latency_ms=pa.float64(),
+    ),
+    "statistics": _schema("thing", "model_version", "window_start", "window_end"),
+    "heartbeats": _schema("thing", "topic"),
+    "alerts": _schema("thing", "topic"),
+}
+
+
+class Tables:
+    """Takes rows, drops those that came twice, writes the rest when told to."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._journal = root / "journal.jsonl"
+        self._pending: list[Stored] = []
+        self._keys: OrderedDict[str, None] = OrderedDict()
+        self.repeated = 0
+        root.mkdir(parents=True, exist_ok=True)
+        self._remember_recent()
+        self._replay()
+        self._writer = self._journal.open("a", encoding="utf-8")
+
+    def add(self, stored: Stored) -> bool:
+        """Whether the row is new. It survives a kill from here on, but not a power cut."""
+        if not self._is_new(stored.key):
+            self.repeated += 1
+            return False
+        row = {**stored.row, "received_at": stored.row["received_at"].isoformat()}
+        self._writer.write(json.dumps([stored.table, row, stored.key]) + "\n")
+        self._writer.flush()
+        self._pending.append(stored)
+        return True
+
+    def flush(self) -> int:
+        """Writes what waits; the number of rows. Raises OSError and keeps them then."""
+        if not self._pending:
+            return 0
+        count = len(self._pending)
+        for table, folder, batch in _groups(self._root, self._pending):
+            _write(folder, [stored.row for stored in batch], SCHEMAS[table])
+            written = set(map(id, batch))
+            self._pending = [stored for stored in self._pending if id(stored) not in written]
+        self._writer.truncate(0)
+        return count
+
+    def close(self) -> None:
+        self.flush()
+        self._writer.close()
+
+    def _is_new(self, key: str) -> bool:
+        if not key:
+            return True
+        if key in self._keys:
+            return False
+        self._keys[key] = None
+        if len(self._keys) > MAX_KEYS:
+            self._keys.popitem(last=False)
+        return True
+
+    def _remember_recent(self) -> None:
+        """The keys of the last two days with rows, so that a restart does not double a message."""
+        for table in SCHEMAS:
+            days = sorted((self._root / table).glob("date=*"))[-2:]
+            for day in days:
+                for path in sorted(day.glob("thing=*/*.parquet"), key=lambda p: p.stat().st_mtime):
+                    thing = path.parent.name.removeprefix("thing=")
+                    for identifier in read_file(path, ["message_id"]).column(0).to_pylist():
+                        if identifier:
+                            self._is_new(f"{table}/{thing}/{identifier}")
+
+    def _replay(self) -> None:
+        """Rows that a killed process left in its journal."""
+        if not self._journal.is_file():
+            return
+        for line in self._journal.read_text(encoding="utf-8").splitlines():
+            try:
+                table, row, key = json.loads(line)
+                row["received_at"] = datetime.fromisoformat(row["received_at"])
+            except (ValueError, TypeError, KeyError):
+                continue  # the last line, cut off
+            if self._is_new(key):
+                self._pending.append(Stored(table, row, key))
+
+
+def read_file(path: Path, columns: Sequence[str] | None = None) -> Any:
+    """One file's rows as an Arrow table, without what its folders' names add."""
+    with parquet.ParquetFile(path) as stored:
+        return stored.read(columns=columns)
+
+
+def _groups(root: Path, pending: Sequence[Stored]) -> list[tuple[str, Path, list[Stored]]]:
+    groups: dict[tuple[str, Path], list[Stored]] = {}
+    for stored in pending:
+        day = stored.row["received_at"].astimezone(UTC).date().isoformat()
+        folder = root / stored.table / f"date={day}" / f"thing={stored.row['thing']}"
+        groups.setdefault((stored.table, folder), []).append(stored)
+    return [(table, folder, batch) for (table, folder), batch in groups.items()]
+
+
+def _write(folder: Path, rows: Sequence[Row], schema: Any) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"{rows[0]['received_at'].astimezone(UTC):%H%M%S%f}-{uuid.uuid4().hex[:8]}.parquet"
+    partial = folder / f".{name}.part"
+    try:
+        parquet.write_table(pa.Table.from_pylist(list(rows), schema=schema), partial)
+        partial.replace(folder / name)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise

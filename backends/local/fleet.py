@@ -1,0 +1,326 @@
+"""The core devices of this machine and their cloud side: the Fleet port, and what the CLI does."""
+
+import os
+import re
+import sys
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from backends.artifacts import Deployment, DeviceResult
+from backends.errors import BackendUnavailableError, DeploymentError, InvalidInputError
+from backends.local.files import read_json, write_json
+from backends.local.processes import Background, Processes
+from backends.local.results import ResultReader
+from backends.settings import PROJECT, Settings
+
+THING = re.compile(r"[a-zA-Z0-9:_-]{1,128}")
+CLOUD = "cloud"
+READY_SECONDS = 60.0
+DEPLOY_SECONDS = 600.0
+_TICK = 0.05
+_LAST_LINES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentStatus:
+    version: str
+    state: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStatus:
+    """A thing as it is now; what its components were, when it does not run."""
+
+    thing: str
+    running: bool
+    pid: int | None
+    connected: bool
+    components: Mapping[str, ComponentStatus] = field(default_factory=dict)
+    last_deployment: Mapping[str, str] | None = None
+
+
+class LocalFleet:
+    """Devices under `<home>/things`, their cloud side under `<home>/cloud`.
+
+    `started` names the background processes that this object started, oldest first; a run that
+    fails ends just those with `stop_started()`.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        deploy_seconds: float = DEPLOY_SECONDS,
+        settle_seconds: float = 3.0,
+    ) -> None:
+        self._settings = settings
+        self._root = settings.root
+        self._cloud = self._root / "cloud"
+        self._processes = Processes(self._root / "processes")
+        self._deploy_seconds = deploy_seconds
+        self._settle_seconds = settle_seconds
+        self.started: list[str] = []
+
+    def deploy(
+        self,
+        thing: str,
+        components: Mapping[str, str],
+        merge: Mapping[str, Mapping[str, object]],
+    ) -> Deployment:
+        """Deploy `components` (name to version or requirement); wait for the end.
+
+        Components that are not named are removed from the device. Starts the device if it does not
+        run. Raises InvalidInputError, BackendUnavailableError, DeploymentError.
+        """
+        unknown = sorted(set(merge) - set(components))
+        if unknown:
+            reason = f"{unknown[0]} is configured, and not deployed"
+            raise InvalidInputError("deployment", reason, "Name it among the components.")
+        self.start_device(thing)
+        identifier = str(uuid.uuid4())
+        document = _document(thing, identifier, components, merge)
+        path = self._deployments(thing) / f"{identifier}.json"
+        write_json(path, document)
+        answer = self._wait_for_end(thing, path)
+        deployment = _deployment(thing, identifier, answer)
+        if deployment.status != "SUCCEEDED":
+            status = deployment.detailed_status or deployment.status
+            raise DeploymentError(thing, identifier, status, deployment.reason)
+        return deployment
+
+    def results(self, thing: str, since: str, count: int, timeout: float) -> Sequence[DeviceResult]:
+        """See the port. A device that does not run delivers nothing; that is no error."""
+        check_thing(thing)
+        return ResultReader(self._cloud / "results", thing, since).wait(count, timeout)
+
+    def ensure_cloud(self) -> Background:
+        """The cloud side, started if need be; devices can connect when this returns.
+
+        Raises BackendUnavailableError, which names a port that is taken.
+        """
+        log = self._cloud / "cloud.log"
+        command = [sys.executable, "-m", "backends.local.cloud", "--home", str(self._root)]
+        process = self._start(CLOUD, command, log)
+        self._wait_until(
+            process,
+            "the cloud side of the devices",
+            lambda: (read_json(self._cloud / "endpoint.json") or {}).get("pid") == process.pid,
+        )
+        return process
+
+    def start_device(self, thing: str) -> Background:
+        """The thing's core device (and the cloud side), started if need be.
+
+        It comes back with the components it had. Raises InvalidInputError, BackendUnavailableError.
+        """
+        check_thing(thing)
+        self.ensure_cloud()
+        root = self._thing(thing)
+        name = _process_name(thing)
+        if self._processes.find(name) is None:
+            self._save_identity(thing)
+        command = [sys.executable, "-m", "backends.local.nucleus", str(root)]
+        process = self._start(name, command, root / "logs" / "greengrass.log")
+        self._wait_until(
+            process,
+            f"the device {thing}",
+            lambda: (read_json(root / "status.json") or {}).get("pid") == process.pid,
+        )
+        return process
+
+    def stop_device(self, thing: str) -> bool:
+        """Ends the device and its components; whether it ran."""
+        check_thing(thing)
+        return self._stop(_process_name(thing))
+
+    def stop_started(self) -> None:
+        """Ends what this object started, devices before the cloud side."""
+        for name in reversed(list(self.started)):
+            self._stop(name)
+
+    def stop_everything(self) -> list[str]:
+        """Ends all background processes of this EDGEWARD_HOME; their names."""
+        names = sorted((p.name for p in self._processes.all()), key=lambda name: name == CLOUD)
+        return [name for name in names if self._stop(name)]
+
+    def devices(self) -> list[DeviceStatus]:
+        folders = sorted((self._root / "things").glob("*/config/device.json"))
+        return [self.device(path.parents[1].name) for path in folders]
+
+    def device(self, thing: str) -> DeviceStatus:
+        """Raises InvalidInputError when there is no such thing."""
+        check_thing(thing)
+        root = self._thing(thing)
+        if not (root / "config/device.json").is_file():
+            remedy = "See `edgeward device list`, or start it with `edgeward device start`."
+            raise InvalidInputError(thing, "there is no such device", remedy)
+        process = self._processes.find(_process_name(thing))
+        if process is None:
+            return _stopped(thing, read_json(root / "config/state.json") or {})
+        return _running(thing, process, read_json(root / "status.json") or {})
+
+    def logs(self, thing: str) -> dict[str, Path]:
+        """The current log files: `greengrass` is the device's own, the others are components'."""
+        self.device(thing)
+        return {path.stem: path for path in sorted((self._thing(thing) / "logs").glob("*.log"))}
+
+    def _thing(self, thing: str) -> Path:
+        return self._root / "things" / thing
+
+    def _deployments(self, thing: str) -> Path:
+        return self._cloud / "deployments" / thing
+
+    def _start(self, name: str, command: Sequence[str], log: Path) -> Background:
+        try:
+            process, fresh = self._processes.start(name, command, self._environment(), log)
+        except OSError as error:
+            raise BackendUnavailableError(name, f"it cannot be started: {error}") from error
+        if fresh:
+            self.started.append(name)
+        return process
+
+    def _stop(self, name: str) -> bool:
+        if name in self.started:
+            self.started.remove(name)
+        return self._processes.stop(name)
+
+    def _environment(self) -> dict[str, str]:
+        """The caller's, with our settings spelled out: the process has its own working folder."""
+        mqtt = self._settings.mqtt
+        return {
+            **os.environ,
+            "PYTHONPATH": str(PROJECT),
+            "EDGEWARD_HOME": str(self._root),
+            "EDGEWARD_MQTT__HOST": mqtt.host,
+            "EDGEWARD_MQTT__PORT": str(mqtt.port),
+            "EDGEWARD_MQTT__USERNAME": mqtt.username,
+            "EDGEWARD_MQTT__PASSWORD": mqtt.password.get_secret_value(),
+        }
+
+    def _save_identity(self, thing: str) -> None:
+        from backends.local.cloud.passwords import Passwords
+        from backends.local.nucleus.identity import Identity, save
+        from backends.local.nucleus.layout import Layout
+
+        layout = Layout(self._thing(thing))
+        passwords = Passwords(self._cloud / "passwords.json")
+        known = str((read_json(layout.device) or {}).get("password", ""))
+        password = known if passwords.check(thing, known) else passwords.issue(thing)
+        identity = Identity(
+            thing=thing,
+            components=self._root / "components",
+            objects=self._root / "objects",
+            deployments=self._deployments(thing),
+            endpoint=self._cloud / "endpoint.json",
+            password=password,
+            settle=self._settle_seconds,
+        )
+        save(layout, identity)
+
+    def _wait_until(self, process: Background, what: str, ready: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while not ready():
+            if not process.is_running():
+                self._stop(process.name)
+                raise _died(what, process)
+            if time.monotonic() > deadline:
+                self._stop(process.name)
+                reason = f"it was not ready after {READY_SECONDS:g} s"
+                raise BackendUnavailableError(what, reason, f"See {process.log}.")
+            time.sleep(_TICK)
+
+    def _wait_for_end(self, thing: str, path: Path) -> Mapping[str, Any]:
+        deadline = time.monotonic() + self._deploy_seconds
+        status = path.with_name(f"{path.stem}.status.json")
+        while True:
+            answer = read_json(status) or {}
+            if answer.get("status") in ("SUCCEEDED", "FAILED", "REJECTED", "CANCELED"):
+                return answer
+            if time.monotonic() > deadline:
+                reason = f"it did not end within {self._deploy_seconds:g} s"
+                raise DeploymentError(thing, path.stem, "TIMED_OUT", reason)
+            if self._processes.find(_process_name(thing)) is None:
+                reason = "the device stopped meanwhile; it takes the deployment up when it returns"
+                raise DeploymentError(thing, path.stem, "QUEUED", reason)
+            time.sleep(_TICK)
+
+
+def check_thing(thing: str) -> str:
+    """Raises InvalidInputError unless `thing` is a name that AWS IoT would take."""
+    if not THING.fullmatch(thing):
+        remedy = "Use 1 to 128 letters, digits, ':', '_' or '-'."
+        raise InvalidInputError("thing", f"{thing!r} is no thing's name", remedy)
+    return thing
+
+
+def _process_name(thing: str) -> str:
+    return f"thing-{thing}"
+
+
+def _died(what: str, process: Background) -> BackendUnavailableError:
+    """The last complaint in its log is the reason."""
+    try:
+        lines = process.log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    complaints = [line for line in lines[-_LAST_LINES:] if " CRITICAL " in line]
+    reason = (complaints or lines or ["it ended at once"])[-1]
+    message = reason.partition("__main__: ")[2] or reason
+    return BackendUnavailableError(what, message.rstrip("."), f"See {process.log}.")
+
+
+def _document(
+    thing: str,
+    identifier: str,
+    components: Mapping[str, str],
+    merge: Mapping[str, Mapping[str, object]],
+) -> dict[str, Any]:
+    return {
+        "deploymentId": identifier,
+        "configurationArn": f"arn:aws:greengrass:local:000000000000:configuration:thing/{thing}:1",
+        "creationTimestamp": round(time.time() * 1000),
+        "components": {
+            name: {
+                "version": version,
+                "configurationUpdate": {"merge": dict(merge.get(name, {})), "reset": []},
+            }
+            for name, version in components.items()
+        },
+        "failureHandlingPolicy": "ROLLBACK",
+        "componentUpdatePolicy": {"timeout": 60, "action": "NOTIFY_COMPONENTS"},
+        "configurationValidationPolicy": {"timeout": 30},
+        "requiredCapabilities": [],
+    }
+
+
+def _deployment(thing: str, identifier: str, answer: Mapping[str, Any]) -> Deployment:
+    components = answer.get("components", {})
+    return Deployment(
+        id=identifier,
+        thing=thing,
+        status=str(answer.get("status", "")),
+        detailed_status=str(answer.get("detailedStatus", "")),
+        reason=str(answer.get("reason", "")),
+        components={name: str(entry["version"]) for name, entry in components.items()},
+    )
+
+
+def _running(thing: str, process: Background, status: Mapping[str, Any]) -> DeviceStatus:
+    components = {
+        name: ComponentStatus(str(c["version"]), str(c["state"]), str(c.get("reason", "")))
+        for name, c in status.get("components", {}).items()
+    }
+    connected = bool(status.get("connected"))
+    return DeviceStatus(thing, True, process.pid, connected, components, status.get("deployment"))
+
+
+def _stopped(thing: str, state: Mapping[str, Any]) -> DeviceStatus:
+    components = {
+        name: ComponentStatus(str(version), "STOPPED")
+        for name, version in state.get("components", {}).items()
+    }
+    return DeviceStatus(thing, False, None, False, components, state.get("deployment"))

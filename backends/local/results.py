@@ -1,0 +1,76 @@
+"""Reads what devices reported: rows of `<home>/cloud/results` since a moment, each file once."""
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from backends.artifacts import DeviceResult
+from backends.errors import InvalidInputError
+
+POLL_SECONDS = 0.2
+
+
+class ResultReader:
+    """One reading: remembers which files it has seen, so that waiting costs little."""
+
+    def __init__(self, folder: Path, thing: str, since: str) -> None:
+        self._folder = folder
+        self._thing = thing
+        self._since = parse_moment(since)
+        self._seen: set[Path] = set()
+        self._rows: list[dict[str, Any]] = []
+
+    def wait(self, count: int, timeout: float) -> Sequence[DeviceResult]:
+        """The first `count` results after the moment, by arrival; fewer at the timeout."""
+        deadline = time.monotonic() + timeout
+        self._look()
+        while len(self._rows) < count and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+            self._look()
+        rows = sorted(self._rows, key=lambda row: row["received_at"])
+        return tuple(_result(row) for row in rows[:count])
+
+    def _look(self) -> None:
+        from backends.local.cloud.tables import read_file
+
+        for path in self._files():
+            if path not in self._seen:
+                self._seen.add(path)
+                rows = read_file(path).to_pylist()
+                self._rows += [row for row in rows if row["received_at"] > self._since]
+
+    def _files(self) -> Iterator[Path]:
+        first = (self._since - timedelta(days=1)).date().isoformat()
+        for day in sorted(self._folder.glob("date=*")):
+            if day.name.removeprefix("date=") >= first:
+                yield from sorted((day / f"thing={self._thing}").glob("[!.]*.parquet"))
+
+
+def parse_moment(text: str) -> datetime:
+    """An ISO 8601 moment; without a zone, it is UTC. Raises InvalidInputError."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        remedy = "Write it like 2026-11-22T18:00:00+00:00."
+        raise InvalidInputError("since", f"{text!r} is no moment", remedy) from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _result(row: dict[str, Any]) -> DeviceResult:
+    payload: dict[str, Any] = {}
+    with contextlib.suppress(ValueError):
+        payload = json.loads(row["payload"])
+    return DeviceResult(
+        thing=row["thing"],
+        model_version=row["model_version"] or "",
+        image_id=row["image_id"] or "",
+        label=row["label"] or "",
+        score=row["score"] or 0.0,
+        latency_ms=row["latency_ms"] or 0.0,
+        taken_at=row["taken_at"] or "",
+        payload=payload,
+    )
