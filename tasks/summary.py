@@ -115,7 +115,7 @@ class _Summary:
             self.line(f"  not executed: {costs.reason or 'this machine cannot run it'}", "yellow")
         if costs.rows:
             self.table(
-                ["Cost", "Compiled", "MXNet", "Compiled is"],
+                ["Cost", "Compiled", "MXNet", "Ratio"],
                 [[row.name, row.ours, row.theirs, row.verdict] for row in costs.rows],
                 right=(1, 2),
             )
