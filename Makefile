@@ -55,7 +55,13 @@ check: setup  ## Format, lint, types, import rules
 	@$(RUN)/mypy
 	@$(RUN)/lint-imports
 
-bench: setup  ## Measure speed and memory as ratios against peers (JSON lines)
+# What only the comparison needs, beside the jobs environment and not in it.
+.venvs/bench/.ready: requirements/bench.txt .venvs/jobs/.ready
+	@rm -rf .venvs/bench
+	@$(UV) pip install --quiet --python .venvs/jobs/bin/python --no-deps --target .venvs/bench -r requirements/bench.txt
+	@touch $@
+
+bench: setup .venvs/bench/.ready  ## Measure speed and memory as ratios against peers (JSON lines)
 	@$(RUN)/python -m benchmarks
 
 down:  ## Stop everything that was started on this machine
@@ -73,6 +79,7 @@ lock: .uv/.ready  ## Renew the lock files: aws first, the others agree with it
 	@$(LOCK) --python-version 3.12 -c requirements/aws.txt --extra dev pyproject.toml requirements/build.in -o requirements/dev.txt
 	@$(LOCK) --python-version 3.9 edge/requirements.txt -o requirements/device.txt
 	@$(UV) pip compile --quiet --no-emit-index-url --python-version 3.10 jobs/requirements.in -o jobs/requirements.txt
+	@$(UV) pip compile --quiet --no-emit-index-url --python-version 3.10 -c jobs/requirements.txt --no-emit-package numpy requirements/bench.in -o requirements/bench.txt
 
 clean:  ## Remove the environments (runs stay)
 	@rm -rf .venv .venvs .uv
