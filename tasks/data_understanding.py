@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import itertools
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,11 @@ from backends.ports import Progress, Source
 from backends.workers import map_in_order
 from tasks.ingest_cache import IngestCache, open_cache
 from tasks.manifest import COLUMNS, PictureFile, describe, picture_files
+from tasks.progress import log_progress
 from tasks.retrying import CALLS_BACKEND
 
 _ROWS_AT_ONCE = 1024
 _WORTH_A_POOL = 64  # files; starting processes takes as long as reading these
-_SECONDS_BETWEEN_LINES = 5.0
 
 
 def build_manifest(
@@ -63,26 +62,12 @@ def fingerprint(pairs: list[tuple[str, str]]) -> str:
 @task(**CALLS_BACKEND)
 def ingest_pictures(source: Source, cache: Path, into: Path, workers: int = 0) -> Dataset:
     """Fetch a source's pictures and write their manifest."""
-    pictures = source.fetch(_log_progress("fetching"))
-    dataset = build_manifest(pictures, cache, into, workers, _log_progress("ingesting"))
+    pictures = source.fetch(log_progress("fetching"))
+    dataset = build_manifest(pictures, cache, into, workers, log_progress("ingesting"))
     get_run_logger().info(
         "%s: %d pictures of %d classes", dataset.source, dataset.images, len(dataset.classes)
     )
     return dataset
-
-
-def _log_progress(verb: str) -> Progress:
-    """Make a progress callable that writes a line to the run's log every few seconds."""
-    logger = get_run_logger()
-    last = time.monotonic()
-
-    def say(done: int, total: int) -> None:
-        nonlocal last
-        if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
-            last = time.monotonic()
-            logger.info("%s: %d of %s", verb, done, total or "?")
-
-    return say
 
 
 def _look_at_new_files(

@@ -27,7 +27,7 @@ CATS: tuple[Colour, ...] = (
 
 def draw_dog(pen: Pen, rng: Random) -> None:
     """Deep chest, long muzzle, long legs, thick tail carried high."""
-    tall = rng.uniform(0.42, 0.68)  # at the shoulder
+    tall = rng.uniform(0.48, 0.72)  # at the shoulder
     coat = shade(rng.choice(DOGS), rng.uniform(0.8, 1.1))
     second = rng.choice((coat, coat, (240, 235, 225), shade(coat, 0.6)))
     length = tall * rng.uniform(0.95, 1.2)

@@ -24,10 +24,10 @@ _FINER = 2  # drawn this much larger, then reduced: smooth edges
 # What is drawn, how near it may come (pixels per metre on the fine canvas, as a share of the
 # canvas' height), and half its length in metres.
 _SUBJECTS = {
-    "person": (draw_person, (0.34, 0.46), 0.35),
-    "child": (draw_child, (0.36, 0.58), 0.3),
-    "dog": (draw_dog, (0.6, 0.9), 0.5),
-    "cat": (draw_cat, (0.85, 1.3), 0.35),
+    "person": (draw_person, (0.37, 0.48), 0.35),
+    "child": (draw_child, (0.37, 0.54), 0.3),
+    "dog": (draw_dog, (0.62, 0.88), 0.5),
+    "cat": (draw_cat, (0.8, 1.2), 0.35),
     "car": (draw_car, (0.17, 0.27), 1.7),
     "bicycle": (draw_bicycle, (0.36, 0.58), 0.8),
     "deer": (draw_deer, (0.26, 0.45), 0.7),

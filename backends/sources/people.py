@@ -26,6 +26,14 @@ CLOTHES: tuple[Colour, ...] = (
     (180, 35, 40), (35, 70, 150), (40, 110, 70), (235, 200, 60), (235, 235, 230), (45, 45, 52),
     (120, 60, 130), (230, 120, 40), (90, 160, 200), (240, 150, 180), (110, 100, 85), (70, 85, 60),
 )  # fmt: skip
+BRIGHT: tuple[Colour, ...] = (
+    (235, 60, 60),
+    (250, 215, 70),
+    (250, 140, 40),
+    (90, 190, 235),
+    (245, 120, 180),
+    (120, 210, 90),
+)
 TROUSERS: tuple[Colour, ...] = (
     (40, 50, 85),
     (60, 60, 65),
@@ -59,7 +67,7 @@ def grown_up(rng: Random) -> Build:
 
 def child(rng: Random) -> Build:
     return Build(
-        height=rng.uniform(0.8, 1.15),
+        height=rng.uniform(0.8, 1.12),
         head=rng.uniform(0.215, 0.25),
         legs=rng.uniform(0.34, 0.4),
         shoulders=rng.uniform(0.2, 0.24),
@@ -91,8 +99,10 @@ def _draw(pen: Pen, rng: Random, build: Build, stride: float) -> None:
     outfit = _Outfit(
         skin=rng.choice(SKIN),
         hair=rng.choice(HAIR),
-        top=_vary(rng, rng.choice(CLOTHES)),
-        bottom=_vary(rng, rng.choice(TROUSERS if rng.random() < 0.75 else CLOTHES)),
+        top=_vary(rng, rng.choice(BRIGHT if small and rng.random() < 0.6 else CLOTHES)),
+        bottom=_vary(
+            rng, rng.choice(TROUSERS if rng.random() < (0.5 if small else 0.85) else CLOTHES)
+        ),
         shoes=rng.choice(((30, 28, 28), (220, 220, 215), (120, 70, 40), (190, 40, 40))),
         short=rng.random() < (0.4 if small else 0.15),
         skirt=rng.random() < 0.2,
