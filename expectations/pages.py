@@ -19,6 +19,7 @@ _REMOTE = re.compile(
     r"<link\b[^>]*https?://[^>]*>|<img\b[^>]*https?://[^>]*>", re.DOTALL | re.IGNORECASE
 )
 _ANCHOR = re.compile(r"<a\b[^>]*href=\"?https?://[^>]*>(.*?)</a\s*>", re.DOTALL | re.IGNORECASE)
+_REMOTE_STYLE = re.compile(r"url\(['\"]?https?://[^)]*\)", re.IGNORECASE)
 _FILTER = re.compile(
     r"<div class=\"mb-2\">\s*<p class=\"card-text[^>]*>\s*Validation Filter:"
     r".*?</label>\s*</div>\s*</div>",
@@ -62,7 +63,13 @@ def publish(docs: Path) -> Iterator[Path]:
 
 def self_contained(page: str) -> str:
     """The page without scripts and anything fetched from elsewhere, with a style of its own."""
-    for pattern, kept in ((_FILTER, ""), (_SCRIPTS, ""), (_REMOTE, ""), (_ANCHOR, r"\1")):
+    for pattern, kept in (
+        (_FILTER, ""),
+        (_SCRIPTS, ""),
+        (_REMOTE, ""),
+        (_ANCHOR, r"\1"),
+        (_REMOTE_STYLE, "none"),
+    ):
         page = pattern.sub(kept, page)
     return page.replace("</head>", f"<style>{_STYLE}</style></head>", 1)
 

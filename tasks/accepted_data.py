@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _RECORD = "summary.json"
 _VERSION = 1
+_NAME_LENGTH = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +40,22 @@ class AcceptedData:
     summary: Summary
 
 
-def accepted_folder(root: Path, source: str) -> Path:
-    """Where the baseline of a source lies below `root`: each source is compared with itself.
+def source_name(source: str) -> str:
+    """A name for a source that fits a folder or a registry: `folder:/a/b` is `folder-a-b-1f0c3a5e`.
 
-    What follows a `?` in `source` (a seed, a drift switch) belongs to the same source.
+    What follows a `?` (a seed, a drift switch) belongs to the same source.
     """
-    name = source.partition("?")[0]
-    words = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")[-40:].strip("-")
-    return root / f"{words or 'source'}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    whole = source.partition("?")[0]
+    words = re.sub(r"[^A-Za-z0-9]+", "-", whole).strip("-")
+    if words == whole and len(words) <= _NAME_LENGTH:
+        return words
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:8]
+    return "-".join(filter(None, [words[-_NAME_LENGTH:].strip("-"), digest]))
+
+
+def accepted_folder(root: Path, source: str) -> Path:
+    """Where the baseline of a source lies below `root`: each source is compared with itself."""
+    return root / source_name(source)
 
 
 def read_manifest(manifest: Path) -> "tuple[pd.DataFrame, dict[str, str]]":

@@ -68,7 +68,10 @@ def _counts(counted: "pd.Series[Any]") -> dict[str, int]:
 def schema_gate(checks: "Sequence[Check]", accepted: AcceptedData | None) -> Gate:
     judged = _judged(checks, SCHEMA)
     changes = [
-        f"{key}: {value}" for check in judged if not check.passed for key, value in check.unexpected
+        f"{key}: {_short(value)}"
+        for check in judged
+        if not check.passed
+        for key, value in check.unexpected
     ]
     since = (
         f"as accepted on {accepted.accepted_at[:10]}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
 
 from backends.artifacts import Dataset, Gate
 from edge.statistics import PICTURE_FEATURES
@@ -85,7 +86,7 @@ def validate_data(
     return DataVerdict(gates, index, findings)
 
 
-@task
+@task(cache_policy=NO_CACHE)
 def validate_dataset(
     dataset: Dataset, accepted_in: Path, limits: DataLimits, docs: Path
 ) -> DataVerdict:
@@ -97,7 +98,7 @@ def validate_dataset(
     return verdict
 
 
-@task
+@task(cache_policy=NO_CACHE)
 def accept_dataset(dataset: Dataset, accepted_in: Path) -> AcceptedData:
     """Make a data set the baseline that the next one of its source is compared with."""
     return accept_data(dataset, accepted_in)

@@ -14,6 +14,7 @@ from statistics import NormalDist
 
 _LEAST_MASS = 0.05  # of both samples' average in a bin: thinner bins are joined with the next
 _SMOOTHING = 0.5  # pictures added to each bin, so that an empty one is not infinitely surprising
+_RARE = 0.001  # how often chance may surprise, all comparisons together
 _BITS = 1 / math.log(2)
 
 
@@ -32,7 +33,7 @@ def population_stability(before: Sequence[int], now: Sequence[int], comparisons:
     """PSI of two histograms over the same ordered bins; neither may be empty.
 
     `comparisons` is how many features are compared at once (Bonferroni's correction): all of them
-    together surprise by chance in one of a hundred times.
+    together surprise by chance in one of a thousand times.
     """
     first, second = _joined(before, now)
     p, q = _shares(first), _shares(second)
@@ -57,9 +58,14 @@ def as_jensen_shannon(psi: float) -> float:
     return psi * _BITS / 8
 
 
+def surprise(comparisons: int) -> float:
+    """How many standard errors chance exceeds once in 1000 · comparisons (one side, normal)."""
+    return NormalDist().inv_cdf(1 - _RARE / comparisons)
+
+
 def surprising_chi_squared(freedom: int, comparisons: int) -> float:
-    """The chi-squared that chance exceeds once in 100 · comparisons (Wilson-Hilferty, 1931)."""
-    z = NormalDist().inv_cdf(1 - 0.01 / comparisons)
+    """The chi-squared that chance exceeds once in 1000 · comparisons (Wilson-Hilferty, 1931)."""
+    z = surprise(comparisons)
     spread = 2 / (9 * freedom)
     return freedom * (1 - spread + z * math.sqrt(spread)) ** 3
 

@@ -1,0 +1,32 @@
+"""Compare what a device reported since the last run with what its model was trained on."""
+
+from prefect import flow
+from pydantic import BaseModel, ConfigDict, Field
+
+from backends.settings import load_settings
+from tasks.device_comparison import MonitorLimits
+from tasks.monitor_report import MonitorReport
+from tasks.monitoring import (
+    check_windows,
+    read_windows,
+    remember_windows,
+)
+
+
+class MonitorPlan(BaseModel):
+    """Which device to look at, and how much change is too much."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    thing: str = Field("hub-1", description="The device to look at.")
+    limits: MonitorLimits = MonitorLimits()
+
+
+@flow
+def monitor(plan: MonitorPlan = MonitorPlan()) -> MonitorReport:
+    """Report on a thing. Its windows count as judged only once the report is made."""
+    home = load_settings().root
+
+    windows = read_windows(home, plan.thing)
+    report = check_windows(home, windows, plan.limits)
+    return remember_windows(home, windows, report)
