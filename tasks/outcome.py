@@ -8,7 +8,7 @@ from tasks.recording import INTERRUPTED, VANISHED
 from tasks.wording import Reading, count, figure, gate_words, is_number, readings
 
 Record = dict[str, Any]
-Progress = Literal["done", "stopped here", "not reached"]
+Progress = Literal["done", "stopped here", "not executed", "not reached"]
 Verdict = Literal["passed", "refused", "not judged", "overridden"]
 
 
@@ -61,6 +61,9 @@ def headline(record: Record) -> str:
         version = record.get("model_version")
         model = f"model version {version}" if version else "the new model"
         return f"Deployed: {thing} now runs {model}."
+    if record["status"] == "packaged":
+        version = record.get("model_version")
+        return f"Packaged: model version {version} waits for a device that runs it."
     if record["status"] == "refused":
         names = [gate.name for gate in judged_gates(record) if gate.verdict == "refused"]
         which = " and ".join(names) or "a gate"
@@ -71,7 +74,7 @@ def headline(record: Record) -> str:
 
 def why(record: Record) -> str:
     """What led to the outcome, in a sentence or two."""
-    if record["status"] != "deployed":
+    if record["status"] not in ("deployed", "packaged"):
         return _sentence(str(record.get("reason") or "no reason was recorded."))
     gates = judged_gates(record)
     said = [
@@ -80,7 +83,8 @@ def why(record: Record) -> str:
     for verdict, words in (("overridden", "overridden by hand"), ("not judged", "not judged")):
         names = [gate.name for gate in gates if gate.verdict == verdict]
         said += [f"{words}: {', '.join(names)}"] if names else []
-    return f"{_how_good(record)}{'; '.join(said)}."
+    why_not = f"{_sentence(str(record.get('reason')))}. " if record.get("reason") else ""
+    return f"{why_not}{_how_good(record)}{'; '.join(said)}."
 
 
 def next_steps(record: Record) -> list[NextStep]:
@@ -94,6 +98,10 @@ def next_steps(record: Record) -> list[NextStep]:
             NextStep("Check later whether its pictures drift", f"edgeward monitor --thing {name}"),
             NextStep("Stop everything on this machine", "edgeward down"),
         ]
+    if record["status"] == "packaged":
+        platform = record.get("platform") or "that platform"
+        text = f"Deploy it with --thing NAME to a device of {platform}; these are here"
+        return [NextStep(text, "edgeward device list"), status]
     if record["status"] == "refused":
         refusing = [gate for gate in judged_gates(record) if gate.verdict == "refused"]
         steps = [NextStep(f"{gate.name}: {gate.remedy}") for gate in refusing]
@@ -121,6 +129,8 @@ def phases(record: Record) -> list[Phase]:
     for name, section, _ in PHASES:
         if name == stop:
             found.append(Phase(name, "stopped here"))
+        elif section == "verification" and (record.get(section) or {}).get("executed") is False:
+            found.append(Phase(name, "not executed"))
         else:
             found.append(Phase(name, "done" if _has(record, section) else "not reached"))
     return found
@@ -160,7 +170,10 @@ def _sentence(reason: str) -> str:
 def _left_alone(record: Record) -> str:
     if not record.get("deployment"):
         return "nothing was deployed"
-    status = (record["deployment"] or {}).get("status") or "unknown"
+    refused = [gate.name for gate in judged_gates(record) if gate.verdict == "refused"]
+    if any(name.startswith("device.") for name in refused):
+        return f"{thing_name(record)} was given back what it ran before"
+    status = record["deployment"].get("status") or "unknown"
     return f"the deployment to {thing_name(record)} stands at {status}"
 
 
@@ -173,7 +186,7 @@ def _how_good(record: Record) -> str:
 
 
 def _stopping_phase(record: Record) -> str:
-    if record["status"] == "deployed":
+    if record["status"] in ("deployed", "packaged"):
         return ""
     for gate in judged_gates(record) if record["status"] == "refused" else []:
         for name, _, prefix in PHASES:

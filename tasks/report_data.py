@@ -21,6 +21,7 @@ from tasks.wording import figure
 SAMPLES = 28
 MOST_PER_CLASS = 4
 MOST_FINDINGS = 40
+SHOWN_ABOVE = ("classes", "images")
 MEANINGS = {
     "brightness": "0 is black, 1 is white",
     "contrast": "0 is one flat grey",
@@ -124,8 +125,10 @@ def _samples(labels: list[str], tables: RunTables, thumbs: Thumbnails) -> list[S
 
 
 def _findings(given: Any, tables: RunTables) -> list[Finding]:
-    rows = [Finding(name, figure(number)) for name, number in noticed(tables).items()]
-    return rows + _flat("", given if isinstance(given, dict) else {})
+    """What validation found; before it, what the manifest alone tells."""
+    if isinstance(given, dict) and given:
+        return _flat("", {name: value for name, value in given.items() if name not in SHOWN_ABOVE})
+    return [Finding(name, figure(number)) for name, number in noticed(tables).items()]
 
 
 def _flat(prefix: str, table: dict[str, Any]) -> list[Finding]:

@@ -35,7 +35,7 @@ from tasks.report_data import Data, data_of
 from tasks.report_device import Costs, Device, costs_of, device_of
 from tasks.report_lineage import Lineage, lineage_of
 from tasks.run_tables import RunTables, Thumbnails, read_tables, thumbnails
-from tasks.wording import duration, figure, is_number
+from tasks.wording import MISSING, duration, figure, is_number
 
 THUMBNAILS = 60
 BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|(?:ms|MB|s|min)\b))")
@@ -163,14 +163,27 @@ def _tiles(record: Record) -> list[Tile]:
             )
         ),
     ]
-    limits = {gate.name: gate.readings[0].limit for gate in judged_gates(record) if gate.readings}
+    limits = {
+        gate.name: f"{gate.readings[0].limit} asked"
+        for gate in judged_gates(record)
+        if gate.readings and gate.readings[0].limit != MISSING
+    }
     tiles = [
-        Tile(name, text, f"{limits[gate]} asked" if gate in limits else "")
+        Tile(name, text, limits.get(gate, ""))
         for value, name, text, gate in shown
         if is_number(value)
     ]
-    seconds = sum(s for s in (record.get("stages") or {}).values() if is_number(s))
+    seconds = _seconds(record)
     return [*tiles, Tile("The run took", duration(seconds), "")] if seconds else tiles
+
+
+def _seconds(record: Record) -> float:
+    """From start to end; of a run that does not say when it ended, the sum of its stages."""
+    try:
+        ended = datetime.fromisoformat(str(record.get("ended_at")))
+        return (ended - datetime.fromisoformat(str(record.get("started_at")))).total_seconds()
+    except (ValueError, TypeError):
+        return sum(s for s in (record.get("stages") or {}).values() if is_number(s))
 
 
 def _curve(record: Record) -> Curve | None:

@@ -19,7 +19,12 @@ from tasks.wording import MISSING, figure, is_number
 
 MOST_ROWS = 12
 """Longer tables are cut: the report and run.json have all."""
-STYLES = {"deployed": "bold green", "refused": "bold yellow", "failed": "bold red"}
+STYLES = {
+    "deployed": "bold green",
+    "packaged": "bold yellow",
+    "refused": "bold yellow",
+    "failed": "bold red",
+}
 VERDICTS = {
     "passed": "green",
     "refused": "bold red",

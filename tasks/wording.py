@@ -119,7 +119,7 @@ GATES: dict[str, GateWords] = {
     ),
     "device.first-result": GateWords(
         "The device answers as this machine does",
-        "",
+        "share",
         "at least",
         "Compare the pictures that disagree, and read the device's log with the command below.",
     ),
@@ -130,6 +130,10 @@ UNKNOWN_GATE = GateWords(
 _PARTS: dict[str, tuple[str, Unit, Bound]] = {  # of gates that measure several things at once
     "max_abs_diff": ("largest difference", "", "at most"),
     "top1_agreement": ("same label", "share", "at least"),
+    "classes": ("classes", "", "at least"),
+    "fewest_images": ("pictures in the smallest class", "", "at least"),
+    "conflicts": ("pictures under two labels", "", "at most"),
+    "missing": ("classes without pictures", "", "at most"),
 }
 
 
@@ -144,6 +148,8 @@ def readings(name: str, measured: Any, limit: Any) -> list[Reading]:
         return [_reading("", measured, limit, words.unit, words.bound)]
     found = measured if isinstance(measured, dict) else {"": measured}
     asked = limit if isinstance(limit, dict) else dict.fromkeys(found, limit)
+    if found and "psi" in asked:  # of drift: one limit for the statistics, one for the label mix
+        asked = {key: asked.get("js" if key == "label mix" else "psi") for key in found}
     rows = []
     for key in [*asked, *(key for key in found if key not in asked)]:
         of, unit, bound = _PARTS.get(key, (str(key), words.unit, words.bound))

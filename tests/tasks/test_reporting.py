@@ -226,7 +226,6 @@ def test_the_data_is_shown_by_class_statistic_finding_and_picture(deployed: Page
     data = _section(deployed, "data")
 
     assert "person 8 train, 0 validation, 4 test 12" in data
-    assert "not usable: truncated 1" in data
     assert "class balance: smallest dog" in data
     assert len(deployed.all("svg", class_="histogram")) == 5
     assert len(deployed.all("img", alt="Sample of class dog")) == 4
@@ -291,9 +290,68 @@ def test_a_refusal_after_the_deployment_does_not_claim_that_nothing_was_deployed
     page = _report(records.make_run(tmp_path / "run", record))
 
     assert "nothing was deployed" not in page.text
-    assert "the deployment to hub-1 stands at SUCCEEDED" in page.text
+    assert "hub-1 was given back what it ran before" in page.text
     assert "edgeward device logs hub-1" in page.text
     assert "First results ✕ stopped here" in page.text
+
+
+def test_a_failure_after_the_deployment_says_where_it_stands(tmp_path: Path) -> None:
+    record = records.deployed() | {"status": "failed", "reason": "disk full"}
+
+    page = _report(records.make_run(tmp_path / "run", record))
+
+    assert "the deployment to hub-1 stands at SUCCEEDED" in page.text
+    assert "First results ✕ stopped here" in page.text
+
+
+def test_a_package_for_another_platform_is_neither_deployed_nor_refused(tmp_path: Path) -> None:
+    reason = "not executed: hub-1 is linux-x86_64, the package is for linux-aarch64"
+    record = records.deployed() | {
+        "status": "packaged",
+        "reason": reason,
+        "platform": "linux-aarch64",
+        "deployment": None,
+        "verification": records.verification() | {"executed": False, "reason": "no such CPU"},
+    }
+
+    page = _report(records.make_run(tmp_path / "run", record))
+
+    assert "Packaged: model version 7 waits for a device that runs it." in page.text
+    assert reason[1:] in page.text
+    assert "--thing NAME to a device of linux-aarch64" in page.text
+    assert "Verify not executed Deploy not reached First results not reached" in page.text
+    assert "stopped here" not in page.text
+
+
+def test_before_validation_the_findings_are_what_the_manifest_tells(tmp_path: Path) -> None:
+    record = records.deployed() | {"data_findings": None}
+
+    page = _report(records.make_full_run(tmp_path / "run", record))
+
+    assert "not usable: truncated 1" in _section(page, "data")
+
+
+def test_drift_and_label_gates_show_each_value_beside_its_own_limit(tmp_path: Path) -> None:
+    drift = records.gate(
+        "data.drift", False, {"brightness": 0.4, "label mix": 0.02}, {"psi": 0.25, "js": 0.2}, "it"
+    )
+    labels = records.gate(
+        "data.labels", True, {"classes": 5, "missing": []}, {"classes": 2, "missing": []}, "good"
+    )
+    record = records.deployed() | {"gates": [drift, labels]}
+
+    gates = _section(_report(records.make_run(tmp_path / "run", record)), "gates")
+
+    assert "brightness: 0.4 at most 0.25 label mix: 0.02 at most 0.2" in gates
+    assert "classes: 5 at least 2 classes without pictures: none" in gates
+
+
+def test_the_time_of_a_run_is_from_its_start_to_its_end(tmp_path: Path) -> None:
+    record = records.deployed() | {"ended_at": "2026-11-22T18:18:20+00:00"}
+
+    page = _report(records.make_run(tmp_path / "run", record))
+
+    assert "The run took 3 min 20 s" in page.text
 
 
 def test_an_override_stays_visible(tmp_path: Path) -> None:
