@@ -31,7 +31,7 @@ def dlr(folder: Path) -> Infer:
 
 
 def onnxruntime(folder: Path) -> Infer:
-    import onnxruntime as ort
+    import onnxruntime as ort  # type: ignore[import-untyped]
 
     ort.set_default_logger_severity(3)
     options = ort.SessionOptions()

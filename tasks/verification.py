@@ -18,7 +18,7 @@ def list_held_out(split: Split, dataset: Dataset, into: Path) -> Path:
     draft = into.with_name(f".{into.name}.new")
     with draft.open("w", encoding="utf-8") as stream:
         for image_id, path in zip(table["image_id"], table["path"], strict=True):
-            line = {"image_id": image_id, "path": str(dataset.root / path)}
+            line = {"image_id": image_id, "path": str((dataset.root / path).absolute())}
             stream.write(json.dumps(line) + "\n")
     draft.replace(into)
     return into

@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from backends.archives import check_unarchive
 from backends.artifacts import ComponentVersion
 from backends.errors import InvalidInputError, PackageError
 from backends.local.objects import BUCKET, LocalObjects
@@ -40,8 +41,8 @@ class LocalComponents:
 
         An artifact of the recipe is matched with a file of `artifacts` by the last part of its
         Uri. The same recipe and files again give the version that they already have. Raises
-        PackageError (a recipe that a nucleus would refuse, an artifact that is missing or left
-        over), InvalidInputError (a file or name that is none).
+        PackageError (a recipe that a nucleus would refuse, an artifact that is missing, left over
+        or not what its Unarchive says), InvalidInputError (a file or name that is none).
         """
         name = str(recipe.get("ComponentName", ""))
         folder = self._folder(name)
@@ -103,6 +104,7 @@ def _with_digests(
         if file not in files:
             raise PackageError(component, f"Artifacts: there is no file for {file!r}")
         used.add(file)
+        check_unarchive(files[file], str(artifact.get("Unarchive", "NONE")))
         with files[file].open("rb") as content:
             digest = hashlib.file_digest(content, "sha256").digest()
         artifact["Uri"] = file

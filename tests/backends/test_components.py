@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import multiprocessing
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ def store(root: Path) -> LocalComponents:
 
 def artifact(folder: Path, content: bytes = b"model") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / FILE).write_bytes(content)
+    with zipfile.ZipFile(folder / FILE, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("compiled.so"), content)
     return folder / FILE
 
 
@@ -103,6 +105,13 @@ def test_the_artifacts_must_be_those_of_the_recipe(tmp_path: Path) -> None:
         store(tmp_path).publish(recipe(), [artifact(tmp_path), other])
     with pytest.raises(InvalidInputError, match="no such file"):
         store(tmp_path).publish(recipe(), [tmp_path / "nowhere" / FILE])
+
+
+def test_an_artifact_that_is_not_what_its_unarchive_says_is_not_published(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b"\x1f\x8b a tarball of Neo")
+
+    with pytest.raises(PackageError, match="Unarchive says ZIP, but it is a gzip file"):
+        store(tmp_path).publish(recipe(), [tmp_path / FILE])
 
 
 def test_a_name_cannot_leave_the_store(tmp_path: Path) -> None:
