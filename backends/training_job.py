@@ -151,7 +151,11 @@ class Hyperparameters(Choices):
     @model_validator(mode="after")
     def _fits_classes(self) -> Self:
         if self.top_k and self.top_k >= self.num_classes:
-            raise ValueError(f"top_k {self.top_k} is not less than num_classes {self.num_classes}")
+            raise InvalidInputError(
+                "hyperparameter top_k",
+                f"{self.top_k} is not less than num_classes {self.num_classes}",
+                "Ask for fewer, or leave it out.",
+            )
         return self
 
 
