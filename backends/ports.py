@@ -109,6 +109,22 @@ class Fleet(Protocol):
         """Deploy `components` (name to version) with configuration merges; wait for the end."""
         ...
 
+    def platform_of(self, thing: str) -> Platform:
+        """What the CPU of `thing` can run."""
+        ...
+
+    def stop_started(self) -> None:
+        """Stop the processes that this object started; those that were there before go on."""
+        ...
+
+    def roll_back(self, thing: str) -> None:
+        """Deploy what ran before the last deployment; nothing, if nothing did."""
+        ...
+
+    def place_pictures(self, thing: str, pictures: Sequence[Path]) -> Path:
+        """Put pictures where the camera of `thing` looks; give back that folder on the device."""
+        ...
+
     def results(
         self, thing: str, since: str, count: int, timeout: float
     ) -> Sequence[DeviceResult]:
@@ -155,3 +171,5 @@ class Backend:
     components: ComponentStore
     fleet: Fleet
     tracker: Tracker
+    device_python: str
+    """Interpreter on the device that has the requirements already; empty: the device makes one."""

@@ -47,9 +47,11 @@ def _answered() -> Iterator[None]:
     except OSError as error:
         typer.echo(f"edgeward: {error}", err=True)
         raise typer.Exit(1) from error
-    except Exception as error:  # noqa: BLE001  a bug of ours: one line, and where the rest is
+    except Exception as error:  # a bug of ours: one line, and where the rest is
         typer.echo(f"edgeward: unexpected {type(error).__name__}: {error}", err=True)
-        typer.echo("This is a fault of Edgeward; traceback.txt in the run's folder helps.", err=True)
+        typer.echo(
+            "This is a fault of Edgeward; traceback.txt in the run's folder helps.", err=True
+        )
         raise typer.Exit(1) from error
 
 
@@ -85,7 +87,7 @@ def run(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="A hyperparameter (epochs=5), or split.KEY, driveway.KEY. Repeatable.",
+            help="A hyperparameter (epochs=5), or split.KEY, driveway.KEY, device.KEY. Repeatable.",
         ),
     ] = None,
     override: Annotated[
@@ -216,10 +218,9 @@ def logs(
     lines: Annotated[int, typer.Option(min=1, help="How many of the last lines.")] = 50,
 ) -> None:
     """Print the last lines of a device's logs, component by component."""
-    from flows.terminal import fleet
+    from flows.terminal import show_logs
 
-    for component, text in fleet().logs(name, lines).items():
-        typer.echo(f"==> {component} <==\n{text}\n")
+    show_logs(name, lines)
 
 
 def _print_json(value: Any) -> None:

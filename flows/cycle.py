@@ -1,22 +1,286 @@
 """The full cycle: from pictures to a device that was seen to answer rightly."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from prefect import flow, get_run_logger
+from prefect import flow
 
 from backends.artifacts import (
+    ComponentVersion,
     Dataset,
-    Evaluation,
     Gate,
     PackedData,
     Predictions,
+    Split,
     TrainedModel,
     Verification,
 )
-from backends.connect import Connected, connect
-from backends.settings import load_settings
+from backends.connect import connect
+from backends.ports import Backend
+from backends.settings import Settings, load_settings
+from backends.sources import parse_source
+from edge.contract import MODEL_COMPONENT
 from flows.plan import CyclePlan
-from tasks.recording import Run, new_run_id, note, note_gates, recorded, stage
+from tasks.accepted_data import accepted_folder
+from tasks.data_preparation import check_leakage, pack_data, prepare_pictures, split_data
+from tasks.data_understanding import ingest_pictures
+from tasks.data_validation import accept_dataset, data_limits, validate_dataset
+from tasks.deployment import Package, compile_model, publish_components, verify_package
+from tasks.evaluation import evaluate, judge_accuracy, judge_against_champion, require
+from tasks.first_results import (
+    await_first_results,
+    deploy_components,
+    expected_labels,
+    judge_first_results,
+    now,
+    paths_of,
+    place_pictures,
+    restore_device,
+)
+from tasks.job_names import job_name
+from tasks.modeling import predict_model, train_model
+from tasks.monitoring import build_baseline
+from tasks.recording import Run, new_run_id, note, note_gates, read_record, recorded, stage
+from tasks.registry import (
+    digest_of,
+    log_epoch,
+    promote_candidate,
+    register_candidate,
+    score_champion,
+    track_run,
+)
+from tasks.reporting import write_report
+from tasks.verification import judge_package, list_held_out
+
+SECONDS_TO_FIRST_RESULTS = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """What every phase of one run needs to know."""
+
+    plan: CyclePlan
+    settings: Settings
+    backend: Backend
+    run: Run
+
+    @property
+    def home(self) -> Path:
+        return self.settings.root
+
+    def accepted(self, dataset: Dataset) -> Path:
+        """Where the baseline of this source lies; its name is also the model's in the registry."""
+        return accepted_folder(self.home / "accepted", dataset.source)
+
+    def pass_gates(self, *gates: Gate) -> None:
+        """Record gates; stop the run at one that refuses and that nobody overrode."""
+        require(note_gates(self.run, gates, self.plan.override))
+
+
+@flow(name="cycle", flow_run_name="{plan.data} to {plan.thing}")
+def cycle(plan: CyclePlan) -> str:
+    """Ingest, validate, split, train, evaluate, compile, verify, deploy, check; give back the run.
+
+    Raises GateRefusedError and the other errors of backends/errors.py; the record says the same.
+    """
+    settings = load_settings()
+    run_id = plan.run_id or new_run_id()
+    run = Run(run_id, settings.root / "runs" / run_id, [_report])
+    with recorded(run, _about(plan)):
+        backend = connect(settings, plan.targets.cost.max_usd)
+        run.closing.append(partial(_close, backend))
+        this = Cycle(plan, settings, backend, run)
+        dataset = understand_data(this)
+        split, packed = prepare(this, dataset)
+        model = this.accepted(dataset).name
+        trained, version = train(this, model, packed)
+        predictions = judge(this, model, trained, packed)
+        package = make_package(this, trained, dataset, split, predictions)
+        if components := release(this, package, dataset, split, predictions):
+            conclude(this, model, version, components, dataset, predictions)
+    return run.id
+
+
+def understand_data(this: Cycle) -> Dataset:
+    """CRISP-DM 2: ingest, and validate against what was last accepted."""
+    plan, run = this.plan, this.run
+    source = parse_source(plan.data, this.home, plan.driveway)
+    workers = this.settings.backend.workers
+    with stage(run, "ingest"):
+        dataset = ingest_pictures(source, this.home / "cache", run.folder, workers)
+        note(run, data=_facts(dataset))
+    with stage(run, "validate"):
+        limits, docs = data_limits(plan.targets), run.folder / "data-docs"
+        verdict = validate_dataset(dataset, this.accepted(dataset), limits, docs)
+        note(run, data_docs=verdict.data_docs.relative_to(run.folder))
+        note(run, data_findings=verdict.findings)
+    this.pass_gates(*verdict.gates)
+    return dataset
+
+
+def prepare(this: Cycle, dataset: Dataset) -> tuple[Split, PackedData]:
+    """CRISP-DM 3: split without leaks, and pack as SageMaker's algorithm reads it."""
+    plan, run = this.plan, this.run
+    with stage(run, "split"):
+        split = split_data(dataset, plan.split, run.folder)
+        note(run, split=_facts(split))
+    this.pass_gates(check_leakage(dataset, split))
+    width, height = plan.training.width, plan.training.height
+    with stage(run, "pack"):
+        cache, workers = this.home / "cache", this.settings.backend.workers
+        job = job_name("pack", dataset.fingerprint, plan.split, width, height)
+        lists = prepare_pictures(
+            dataset, split, width, height, cache, cache / "lists" / job, workers
+        )
+        packed = pack_data(
+            this.backend.packer, job, lists, split, width, height, cache / "packed" / job
+        )
+    return split, packed
+
+
+def train(this: Cycle, model: str, packed: PackedData) -> tuple[TrainedModel, str]:
+    """CRISP-DM 4: train a candidate; every epoch shows in the log and in the tracker."""
+    plan, run, backend = this.plan, this.run, this.backend
+    hyperparameters = plan.training.hyperparameters(packed)
+    with stage(run, "train"):
+        identity = track_run(backend.tracker, model, run, hyperparameters)
+        job = job_name("train", packed.root.name, hyperparameters)
+        follow = partial(log_epoch, backend.tracker, identity)
+        trained = train_model(backend.trainer, job, packed, plan.training, None, follow)
+        note(run, training=_training_facts(trained), learning_curve=trained.epochs)
+        version = register_candidate(backend.tracker, model, identity, trained)
+    return trained, version
+
+
+def judge(this: Cycle, model: str, trained: TrainedModel, packed: PackedData) -> Predictions:
+    """CRISP-DM 5: is it good enough, and as good as the champion?"""
+    plan, run, backend = this.plan, this.run, this.backend
+    with stage(run, "evaluate"):
+        job = job_name("predict", digest_of(trained.archive), packed.root.name)
+        predictions = predict_model(backend.predictor, job, trained.archive, packed)
+        evaluation = evaluate(predictions)
+        note(run, evaluation=evaluation)
+        champion = score_champion(backend.tracker, backend.predictor, model, packed)
+    targets = plan.targets.accuracy
+    this.pass_gates(
+        *judge_accuracy(evaluation, targets),
+        judge_against_champion(evaluation, champion.evaluation, champion.missing, targets),
+    )
+    return predictions
+
+
+def make_package(
+    this: Cycle, trained: TrainedModel, dataset: Dataset, split: Split, predictions: Predictions
+) -> Package:
+    """CRISP-DM 6, first half: compile, and verify the very package that ships."""
+    plan, run, backend = this.plan, this.run, this.backend
+    digest = digest_of(trained.archive)
+    with stage(run, "compile"):
+        job = job_name("compile", digest, plan.platform)
+        package = compile_model(backend.compiler, job, trained, plan.platform, run.folder)
+        note(run, compilation=_facts(package.compiled))
+    with stage(run, "verify"):
+        pictures = list_held_out(split, dataset, run.folder / "held-out.jsonl")
+        job = job_name("verify", digest, plan.platform, run.id)
+        verified = verify_package(backend.verifier, job, package, pictures, predictions)
+        note(run, verification=_verification_facts(verified, trained, predictions))
+    this.pass_gates(*judge_package(verified, plan.targets.parity, plan.targets.device))
+    return package
+
+
+def release(
+    this: Cycle, package: Package, dataset: Dataset, split: Split, predictions: Predictions
+) -> Mapping[str, ComponentVersion]:
+    """CRISP-DM 6, second half: publish, deploy, and believe it when the device shows it.
+
+    Gives back the components that the device runs; none where the device cannot run the package.
+    """
+    plan, run, backend = this.plan, this.run, this.backend
+    with stage(run, "publish"):
+        components = publish_components(backend.components, package, run.folder)
+        note(run, model_version=components[MODEL_COMPONENT].version)
+    if (has := backend.fleet.platform_of(plan.thing)) != plan.platform:
+        reason = f"not executed: {plan.thing} is {has}, the package is for {plan.platform}"
+        note(run, status="packaged", reason=reason)
+        this.pass_gates(Gate("device.first-result", None, None, None, reason))
+        return {}
+    expected = expected_labels(predictions, plan.device.known_pictures)
+    with stage(run, "deploy"):
+        shown = [dataset.root / path for path in paths_of(split, expected)]
+        folder = place_pictures(backend.fleet, plan.thing, shown, len(shown))
+        since = now()
+        versions = {name: component.version for name, component in components.items()}
+        merge = plan.device.merge(folder, backend.device_python)
+        deployment = deploy_components(backend.fleet, plan.thing, versions, merge)
+        note(run, deployment=deployment)
+    with stage(run, "first-results"):
+        version = components[MODEL_COMPONENT].version
+        first = await_first_results(
+            backend.fleet, plan.thing, since, version, expected, SECONDS_TO_FIRST_RESULTS
+        )
+        note(run, first_results=first)
+        share = plan.targets.parity.min_top1_agreement
+        (gate,) = note_gates(run, (judge_first_results(first, expected, share),), plan.override)
+        restore_device(backend.fleet, deployment, gate)
+    require((gate,))
+    return components
+
+
+def conclude(
+    this: Cycle,
+    model: str,
+    version: str,
+    components: Mapping[str, ComponentVersion],
+    dataset: Dataset,
+    predictions: Predictions,
+) -> None:
+    """What was seen to work becomes what the next run is compared with."""
+    component = components[MODEL_COMPONENT].version
+    with stage(this.run, "conclude"):
+        build_baseline(dataset.manifest, predictions, component, this.home / "baselines")
+        accept_dataset(dataset, this.accepted(dataset))
+        promote_candidate(this.backend.tracker, model, version, component)
+
+
+def _close(backend: Backend, run: Run) -> None:
+    """Unless the device was left serving what this run deployed, stop what the run started."""
+    if read_record(run)["status"] != "deployed":
+        backend.fleet.stop_started()
+
+
+def _report(run: Run) -> None:
+    write_report(run.folder)
+
+
+def _about(plan: CyclePlan) -> dict[str, Any]:
+    return {
+        "objective": plan.targets.objective,
+        "platform": plan.platform,
+        "thing": plan.thing,
+        "targets": plan.targets.model_dump(mode="json"),
+        "data": {"source": plan.data, "images": 0, "classes": [], "fingerprint": ""},
+    }
+
+
+def _facts(value: Any, *without: str) -> dict[str, Any]:
+    return {name: fact for name, fact in asdict(value).items() if name not in without}
+
+
+def _training_facts(trained: TrainedModel) -> dict[str, Any]:
+    return {
+        "seconds": trained.seconds,
+        "images_per_second": trained.images_per_second,
+        "epochs": len(trained.epochs),
+        "hyperparameters": trained.hyperparameters,
+    }
+
+
+def _verification_facts(
+    verified: Verification, trained: TrainedModel, predictions: Predictions
+) -> dict[str, Any]:
+    latency = {"p50": verified.latency_p50_ms, "p95": verified.latency_p95_ms}
+    facts = _facts(verified, "latency_p50_ms", "latency_p95_ms", "table")
+    return facts | {"latency_ms": latency, "trained": None}

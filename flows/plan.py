@@ -13,6 +13,7 @@ from backends.artifacts import Platform
 from backends.errors import InvalidInputError
 from backends.settings import PROJECT
 from backends.sources.plan import DrivewayPlan
+from edge.contract import INFERENCE_COMPONENT, RUNTIME_COMPONENT
 from tasks.business_understanding import Targets, load_targets
 from tasks.data_preparation import SplitPlan
 from tasks.modeling import TrainingPlan
@@ -32,7 +33,40 @@ GATES = (
     "compiled.size",
     "device.first-result",
 )
-TABLES = {"training": TrainingPlan, "split": SplitPlan, "driveway": DrivewayPlan}
+
+
+class DevicePlan(BaseModel):
+    """How the device is configured, and how it is asked for a first proof."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    known_pictures: int = Field(
+        12, ge=1, le=500, description="Held-out pictures that the device must call rightly first."
+    )
+    inference_interval: float = Field(1.0, gt=0, description="Seconds between two pictures.")
+    statistics_interval: float = Field(30.0, gt=0, description="Seconds that a summary covers.")
+    score_threshold: float = Field(0.3, ge=0, le=1, description="Least score in a message.")
+    max_results: int = Field(5, ge=1, description="Most labels in a message.")
+
+    def merge(self, pictures: Path, python: str) -> dict[str, dict[str, object]]:
+        """The configuration of each component, as a deployment merges it."""
+        inference: dict[str, object] = {
+            "ImageDirectory": str(pictures),
+            "InferenceInterval": str(self.inference_interval),
+            "StatisticsInterval": str(self.statistics_interval),
+            "ScoreThreshold": str(self.score_threshold),
+            "MaxResults": str(self.max_results),
+        }
+        runtime: dict[str, object] = {"Python": python} if python else {}
+        return {INFERENCE_COMPONENT: inference, RUNTIME_COMPONENT: runtime}
+
+
+TABLES: dict[str, type[BaseModel]] = {
+    "training": TrainingPlan,
+    "split": SplitPlan,
+    "driveway": DrivewayPlan,
+    "device": DevicePlan,
+}
 
 
 class CyclePlan(BaseModel):
@@ -49,6 +83,7 @@ class CyclePlan(BaseModel):
     training: TrainingPlan = TrainingPlan()
     split: SplitPlan = SplitPlan()
     driveway: DrivewayPlan = DrivewayPlan()
+    device: DevicePlan = DevicePlan()
     override: tuple[str, ...] = Field((), description="Gates that may not stop this run, by name.")
     run_id: str = Field("", description="Empty: a new one.")
 
@@ -80,7 +115,7 @@ def make_plan(
             "data": data,
             "platform": platform,
             "thing": thing,
-            "targets": _targets(targets, data),
+            "targets": read_targets(targets, data),
             "override": tuple(override),
             "run_id": run_id,
         }
@@ -88,7 +123,7 @@ def make_plan(
     )
 
 
-def _targets(given: Path | None, data: str) -> Targets:
+def read_targets(given: Path | None, data: str) -> Targets:
     """From the file that was named; for the driveway, targets.toml here or the project's own."""
     if given:
         return load_targets(given)

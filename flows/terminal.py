@@ -3,20 +3,30 @@
 import json
 import sys
 import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
+from backends.artifacts import DeviceResult
 from backends.connect import local_fleet
 from backends.local.fleet import DeviceStatus, LocalFleet
 from backends.settings import load_settings
 from flows.console import show_our_lines
 from flows.prefect_server import prefect_server
 
+if TYPE_CHECKING:
+    from tasks.monitor_report import MonitorReport
+    from tasks.recording import Run
+
 FOLLOW_SECONDS = 2.0
+OVERLAP_SECONDS = 10.0  # a result may arrive a little after it was taken
+ALL = 1_000_000
 
 
 def run_cycle(
@@ -50,71 +60,100 @@ def run_monitor(thing: str, targets: Path | None, as_json: bool) -> None:
     """Run the monitoring flow once and show what it found."""
     with prefect_server(load_settings().root) as await_server:
         from flows.monitor import MonitorPlan, monitor
+        from flows.plan import read_targets
+        from tasks.monitoring import monitor_limits
 
-        plan = MonitorPlan(thing=thing)
+        fleet().device(thing)
+        plan = MonitorPlan(thing=thing, limits=monitor_limits(read_targets(targets, "driveway")))
         await_server()
         show_our_lines()
         report = monitor(plan)
-    raise NotImplementedError((report, targets, as_json))
+    if as_json:
+        sys.stdout.write(json.dumps(asdict(report), indent=2, default=str) + "\n")
+    _show_monitoring(report)
 
 
 def show_results(thing: str, follow: bool, count: int, as_json: bool) -> None:
-    """Print the newest results, one to a line; with `follow`, go on until Ctrl-C."""
-    since = (datetime.now(UTC) - timedelta(days=3650)).isoformat()
-    heard = list(fleet().results(thing, since, 0, 0.0))[-count:]
-    seen: set[str] = set()
-    while True:
-        for result in heard:
-            if (key := str(result.payload.get("message_id"))) not in seen:
-                seen.add(key)
-                _show_result(result, as_json)
-        if not follow:
-            break
+    """Print the newest results of the last day; with `follow`, go on until Ctrl-C."""
+    devices = fleet()
+    things = [thing] if thing else [device.thing for device in devices.devices()]
+    since = dict.fromkeys(things, (datetime.now(UTC) - timedelta(days=1)).isoformat())
+    newest = [result for name in things for result in devices.results(name, since[name], ALL, 0)]
+    newest = sorted(newest, key=lambda result: result.taken_at)[-count:]
+    seen = {str(result.payload.get("message_id")) for result in newest}
+    _show_results(newest, as_json)
+    while follow:
+        start = (datetime.now(UTC) - timedelta(seconds=OVERLAP_SECONDS)).isoformat()
         time.sleep(FOLLOW_SECONDS)
-        heard = list(fleet().results(thing, since, 0, 0.0))
+        heard = [result for name in things for result in devices.results(name, start, ALL, 0)]
+        fresh = [result for result in heard if str(result.payload.get("message_id")) not in seen]
+        seen = {str(result.payload.get("message_id")) for result in heard} | seen
+        _show_results(fresh, as_json)
 
 
-def _show_result(result: Any, as_json: bool) -> None:
-    if as_json:
-        sys.stdout.write(json.dumps(result.payload) + "\n")
-        return
-    sys.stdout.write(
-        f"{result.taken_at}  {result.thing}  {result.label:<12} {result.score:.3f}"
-        f"  {result.latency_ms:6.2f} ms  model {result.model_version}  {result.image_id[:12]}\n"
-    )
+def _show_results(results: Iterable[DeviceResult], as_json: bool) -> None:
+    for result in results:
+        if as_json:
+            sys.stdout.write(json.dumps(result.payload) + "\n")
+        else:
+            sys.stdout.write(
+                f"{result.taken_at}  {result.thing}  {result.label:<12} {result.score:.3f}"
+                f"  {result.latency_ms:6.2f} ms  model {result.model_version}"
+                f"  {result.image_id[:12]}\n"
+            )
     sys.stdout.flush()
 
 
 def show_devices(name: str | None, as_json: bool) -> None:
     """Print the devices of this machine, or the one named."""
-    devices = [device for device in fleet().devices() if name in (None, device.thing)]
+    devices = [fleet().device(name)] if name else fleet().devices()
     if as_json:
-        from dataclasses import asdict
-
-        sys.stdout.write(json.dumps([asdict(device) for device in devices], indent=2) + "\n")
+        tables = [asdict(device) for device in devices]
+        sys.stdout.write(json.dumps(tables[0] if name else tables, indent=2) + "\n")
         return
     if not devices:
-        who = f"no device {name!r}" if name else "no device"
-        sys.stderr.write(f"{who} on this machine yet: `edgeward run` or `device start` makes one\n")
+        sys.stderr.write("no device on this machine yet: `edgeward run` makes one\n")
         return
     Console().print(_device_table(devices))
 
 
-def _device_table(devices: list[DeviceStatus]) -> Table:
-    table = Table("device", "running", "components", "last deployment", box=None)
+def _device_table(devices: Sequence[DeviceStatus]) -> Table:
+    table = Table("device", "is", "component", "version", "state", box=None)
     for device in devices:
-        components = "\n".join(
-            f"{name} {version} {state}" for name, (version, state) in device.components.items()
-        )
-        table.add_row(device.thing, "yes" if device.running else "no", components, "")
+        connected = "running" if device.connected else "running, offline"
+        first = (device.thing, connected if device.running else "stopped")
+        rows = list(device.components.items())
+        if not rows:
+            table.add_row(*first, "nothing deployed", "", "")
+        for component, found in rows:
+            table.add_row(*first, component, found.version, found.state)
+            first = ("", "")
     return table
+
+
+def show_logs(name: str, lines: int) -> None:
+    """Print the last lines of each log of a device."""
+    for component, path in fleet().logs(name).items():
+        with path.open(encoding="utf-8", errors="replace") as stream:
+            last = deque(stream, lines)
+        sys.stdout.write(f"==> {component} <==\n{''.join(last)}\n")
+
+
+def _show_monitoring(report: "MonitorReport") -> None:
+    console = Console(stderr=True, highlight=False)
+    console.print(f"[bold]{report.status}[/bold]  {report.thing}: {report.reason}")
+    for check in report.checks:
+        word = {True: "ok", False: "DRIFT", None: "not judged"}[check.passed]
+        console.print(f"  {word:<10}  {check.name}: {check.reason}")
+    if report.data_docs:
+        console.print(f"Data Docs: {report.data_docs}")
 
 
 def fleet() -> LocalFleet:
     return local_fleet(load_settings())
 
 
-def _show_run(run: Any, as_json: bool) -> None:
+def _show_run(run: "Run", as_json: bool) -> None:
     from tasks.recording import read_record
     from tasks.summary import print_summary
 

@@ -5,12 +5,13 @@ whose process vanished reads "failed: it ended before it could say why".
 """
 
 import json
-import os
+import logging
 import secrets
 import time
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +19,8 @@ from typing import Any
 
 from backends.artifacts import Gate
 from backends.errors import EdgewardError, GateRefusedError
+
+logger = logging.getLogger(__name__)
 
 VANISHED = "the run ended before it could say why (was it killed?)"
 INTERRUPTED = "interrupted"
@@ -42,10 +45,14 @@ EMPTY: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run and the folder that holds all it writes about itself."""
+    """A run and the folder that holds all it writes about itself.
+
+    What is in `closing` is called, last one first, once the outcome is in the record.
+    """
 
     id: str
     folder: Path
+    closing: "list[Callable[[Run], None]]" = field(default_factory=list)
 
     @property
     def record(self) -> Path:
@@ -67,13 +74,15 @@ def read_record(run: Run) -> dict[str, Any]:
 
 
 @contextmanager
-def recorded(runs: Path, run_id: str, about: dict[str, Any]) -> Iterator[Run]:
-    """Open a record, and close it with the outcome, whichever way the block is left."""
-    run = Run(run_id, runs / run_id)
+def recorded(run: Run, about: dict[str, Any]) -> Iterator[Run]:
+    """Open a record, and close it with the outcome, whichever way the block is left.
+
+    A block that says nothing else by itself (`note(run, status=…)`) ended `deployed`.
+    """
     run.folder.mkdir(parents=True, exist_ok=True)
-    opened = {"run_id": run_id, **EMPTY, "versions": {name: version(name) for name in VERSIONS}}
+    opened = {"run_id": run.id, **EMPTY, "versions": {name: version(name) for name in VERSIONS}}
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    _write(run, opened | {"started_at": started} | about)
+    _write(run, opened | {"started_at": started} | _plain(about))
     try:
         yield run
     except GateRefusedError as error:
@@ -83,13 +92,18 @@ def recorded(runs: Path, run_id: str, about: dict[str, Any]) -> Iterator[Run]:
         note(run, status="failed", reason=str(error))
         raise
     except Exception as error:
+        (run.folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
         note(run, status="failed", reason=f"{type(error).__name__}: {error}")
         raise
     except BaseException:
         note(run, status="failed", reason=INTERRUPTED)
         raise
     else:
-        note(run, status="deployed", reason="")
+        if read_record(run)["reason"] == VANISHED:
+            note(run, status="deployed", reason="")
+    finally:
+        note(run, ended_at=datetime.now(UTC).isoformat(timespec="seconds"))
+        _close(run)
 
 
 def note(run: Run, **sections: Any) -> None:
@@ -115,6 +129,15 @@ def stage(run: Run, name: str) -> Iterator[None]:
         note(run, stages=read_record(run)["stages"] | {name: seconds})
 
 
+def _close(run: Run) -> None:
+    """Do all that is to be done at the end; what fails is told, and hides no outcome."""
+    for close in reversed(run.closing):
+        try:
+            close(run)
+        except (EdgewardError, OSError) as error:
+            logger.warning("%s: at the end: %s", run.id, error)
+
+
 def _overridden(gate: Gate) -> Gate:
     return Gate(
         gate.name, gate.passed, gate.measured, gate.limit, gate.reason, gate.passed is False
@@ -137,4 +160,4 @@ def _plain(value: Any) -> Any:
 def _write(run: Run, record: dict[str, Any]) -> None:
     temporary = run.record.with_suffix(".json.tmp")
     temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, run.record)
+    temporary.replace(run.record)

@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from backends.artifacts import Deployment, DeviceResult
+from backends.artifacts import Deployment, DeviceResult, Platform
 from backends.errors import BackendUnavailableError, DeploymentError, InvalidInputError
 from backends.local.files import read_json, write_json
+from backends.local.history import former_deployment
 from backends.local.processes import Background, Processes
 from backends.local.results import ResultReader
+from backends.local.scene import set_scene
+from backends.local.machine import this_platform
 from backends.settings import PROJECT, Settings
 
 THING = re.compile(r"[a-zA-Z0-9:_-]{1,128}")
@@ -96,6 +99,21 @@ class LocalFleet:
         """See the port. A device that does not run delivers nothing; that is no error."""
         check_thing(thing)
         return ResultReader(self._cloud / "results", thing, since).wait(count, timeout)
+
+    def platform_of(self, thing: str) -> Platform:
+        """What this machine is: the devices are its processes."""
+        check_thing(thing)
+        return this_platform()
+
+    def place_pictures(self, thing: str, pictures: Sequence[Path]) -> Path:
+        """See the port. The pictures are copied to `<thing>/camera`."""
+        check_thing(thing)
+        return set_scene(self._thing(thing) / "camera", pictures)
+
+    def roll_back(self, thing: str) -> None:
+        """See the port. With nothing before the last deployment, the device then runs nothing."""
+        former = former_deployment(self._deployments(thing))
+        self.deploy(thing, former.components, former.merge)
 
     def ensure_cloud(self) -> Background:
         """The cloud side, started if need be; devices can connect when this returns.

@@ -7,13 +7,22 @@ import pytest
 
 from backends.artifacts import Gate
 from backends.errors import GateRefusedError, JobError
-from tasks.recording import VANISHED, new_run_id, note, note_gates, read_record, recorded, stage
+from tasks.recording import (
+    VANISHED,
+    Run,
+    new_run_id,
+    note,
+    note_gates,
+    read_record,
+    recorded,
+    stage,
+)
 
 REFUSAL = Gate("model.recall", False, {"child": 0.2}, {"child": 0.7}, "children are missed")
 
 
 def test_a_run_that_ends_well_is_deployed(tmp_path: Path) -> None:
-    with recorded(tmp_path, "r1", {"thing": "hub-1"}) as run:
+    with recorded(Run("r1", tmp_path), {"thing": "hub-1"}) as run:
         with stage(run, "ingest"):
             note(run, data={"source": "driveway", "root": tmp_path})
 
@@ -37,7 +46,7 @@ def test_a_run_that_ends_well_is_deployed(tmp_path: Path) -> None:
 def test_a_run_that_ends_badly_says_why_and_passes_the_error_on(
     tmp_path: Path, error: BaseException, status: str, reason: str
 ) -> None:
-    with pytest.raises(type(error)), recorded(tmp_path, "r1", {}) as run:
+    with pytest.raises(type(error)), recorded(Run("r1", tmp_path), {}) as run:
         raise error
 
     record = read_record(run)
@@ -46,14 +55,14 @@ def test_a_run_that_ends_badly_says_why_and_passes_the_error_on(
 
 
 def test_a_run_that_was_killed_never_reads_as_deployed(tmp_path: Path) -> None:
-    with recorded(tmp_path, "r1", {}) as run:
+    with recorded(Run("r1", tmp_path), {}) as run:
         midway = json.loads(run.record.read_text())
 
     assert (midway["status"], midway["reason"]) == ("failed", VANISHED)
 
 
 def test_an_override_is_recorded_and_lets_the_run_go_on(tmp_path: Path) -> None:
-    with recorded(tmp_path, "r1", {}) as run:
+    with recorded(Run("r1", tmp_path), {}) as run:
         (gate,) = note_gates(run, (REFUSAL,), ("model.recall",))
 
     assert not gate.refuses
@@ -65,7 +74,7 @@ def test_an_override_is_recorded_and_lets_the_run_go_on(tmp_path: Path) -> None:
 def test_overriding_a_gate_that_passes_records_nothing(tmp_path: Path) -> None:
     passing = Gate("model.recall", True, 1, 0, "fine")
 
-    with recorded(tmp_path, "r1", {}) as run:
+    with recorded(Run("r1", tmp_path), {}) as run:
         note_gates(run, (passing,), ("model.recall",))
 
     assert read_record(run)["gates"][0]["overridden"] is False
@@ -76,3 +85,23 @@ def test_ids_sort_by_time_and_differ() -> None:
 
     assert len(set(ids)) == 50
     assert ids[0][:15] <= ids[-1][:15]
+
+
+def test_what_is_to_be_done_at_the_end_sees_the_outcome(tmp_path: Path) -> None:
+    seen: list[str] = []
+    run = Run("r1", tmp_path, [lambda run: seen.append(read_record(run)["status"])])
+
+    with pytest.raises(GateRefusedError), recorded(run, {}):
+        raise GateRefusedError([REFUSAL])
+
+    assert seen == ["refused"]
+
+
+def test_a_fault_at_the_end_hides_no_outcome(tmp_path: Path) -> None:
+    def fail(_run: Run) -> None:
+        raise JobError("report", "disk full")
+
+    with recorded(Run("r1", tmp_path, [fail]), {}) as run:
+        pass
+
+    assert read_record(run)["status"] == "deployed"

@@ -1,0 +1,38 @@
+"""What was deployed to a thing before, read from the documents that were sent to it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from backends.local.files import read_json
+
+
+@dataclass(frozen=True, slots=True)
+class FormerDeployment:
+    """What to deploy to have again what ran before; empty: nothing ran."""
+
+    components: Mapping[str, str] = field(default_factory=dict)
+    merge: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+
+
+def former_deployment(documents: Path) -> FormerDeployment:
+    """The last but one deployment that succeeded, of the documents in a thing's folder."""
+    succeeded = sorted(
+        (document for path in documents.glob("*.json") if (document := _succeeded(path))),
+        key=lambda document: int(document["creationTimestamp"]),
+    )
+    if len(succeeded) <= 1:
+        return FormerDeployment()
+    wanted: Mapping[str, Any] = succeeded[-2]["components"]
+    return FormerDeployment(
+        {name: entry["version"] for name, entry in wanted.items()},
+        {name: entry["configurationUpdate"]["merge"] for name, entry in wanted.items()},
+    )
+
+
+def _succeeded(path: Path) -> Mapping[str, Any] | None:
+    if path.name.endswith(".status.json"):
+        return None
+    answer = read_json(path.with_name(f"{path.stem}.status.json")) or {}
+    return read_json(path) if answer.get("status") == "SUCCEEDED" else None

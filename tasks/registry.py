@@ -1,0 +1,119 @@
+"""The model registry in a run: keep the candidate, ask the champion, promote what proved itself."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+
+from backends.artifacts import Epoch, Evaluation, PackedData, RegisteredModel, TrainedModel
+from backends.ports import Predictor, Tracker
+from tasks.evaluation import evaluate
+from tasks.job_names import job_name
+from tasks.modeling import predict_model
+from tasks.recording import Run, read_record
+from tasks.retrying import CALLS_BACKEND
+
+
+@dataclass(frozen=True, slots=True)
+class ChampionScore:
+    """How good the champion is on the pictures that judge the candidate, or why nobody knows."""
+
+    evaluation: Evaluation | None
+    missing: str = ""
+
+
+@task(**CALLS_BACKEND)
+def track_run(tracker: Tracker, model: str, run: Run, parameters: Mapping[str, str]) -> str:
+    """Open the run in the tracker; it is closed with the record's outcome when the run is."""
+    identity = tracker.start(model, run.id, parameters)
+    run.closing.append(lambda closed: _end(tracker, identity, closed))
+    return identity
+
+
+def log_epoch(tracker: Tracker, identity: str, epoch: Epoch) -> None:
+    """Send one epoch's figures as it ends."""
+    metrics = {"train/accuracy": epoch.train_accuracy, "train/seconds": epoch.seconds}
+    if epoch.validation_accuracy is not None:
+        metrics["validation/accuracy"] = epoch.validation_accuracy
+    tracker.log(identity, metrics, epoch.epoch)
+
+
+@task(**CALLS_BACKEND)
+def register_candidate(tracker: Tracker, model: str, identity: str, trained: TrainedModel) -> str:
+    """Keep a trained model as a version with the alias `candidate`.
+
+    The champion's own archive again (nothing was trained anew) gives the champion's version.
+    """
+    digest = digest_of(trained.archive)
+    champion = tracker.champion(model)
+    if champion and champion.tags.get("sha256") == digest:
+        return champion.version
+    tags = {"sha256": digest} | _shape(trained.classes, trained.width, trained.height)
+    return tracker.register(model, identity, trained.archive, tags)
+
+
+@task(**CALLS_BACKEND)
+def promote_candidate(tracker: Tracker, model: str, version: str, component: str) -> None:
+    """Make a version the champion, once the device was seen to answer rightly."""
+    tracker.promote(model, version, {"component_version": component})
+
+
+def score_champion(
+    tracker: Tracker, predictor: Predictor, model: str, packed: PackedData
+) -> ChampionScore:
+    """Evaluate the registered champion on the held-out pictures of this run."""
+    champion = tracker.champion(model)
+    if champion is None:
+        return ChampionScore(None, "no champion yet")
+    if missing := _incomparable(champion, packed):
+        return ChampionScore(None, missing)
+    job = job_name("predict", champion.tags["sha256"], packed.root.name)
+    return ChampionScore(evaluate(predict_model(predictor, job, champion.archive, packed)))
+
+
+def digest_of(file: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _incomparable(champion: RegisteredModel, packed: PackedData) -> str:
+    """Why the champion cannot judge these pictures; empty: it can."""
+    mine = _shape(packed.classes, packed.width, packed.height)
+    for key, value in mine.items():
+        if champion.tags.get(key) != value:
+            return f"the champion's {key} are {champion.tags.get(key)}, now {value}"
+    return "" if champion.archive.exists() else f"the champion's archive {champion.archive} is gone"
+
+
+def _shape(classes: tuple[str, ...], width: int, height: int) -> dict[str, str]:
+    return {"classes": json.dumps(classes), "pixels": f"{width}x{height}"}
+
+
+def _end(tracker: Tracker, identity: str, run: Run) -> None:
+    record = read_record(run)
+    tracker.log(identity, _metrics(record))
+    files: list[Path] = [file for file in (run.record, run.report) if file.exists()]
+    tracker.end(identity, record["status"], files)
+
+
+def _metrics(record: Mapping[str, Any]) -> dict[str, float]:
+    """The figures of a record that one wants to compare between runs."""
+    metrics = {f"seconds/{name}": seconds for name, seconds in record["stages"].items()}
+    if evaluation := record["evaluation"]:
+        metrics |= {"test/top1": evaluation["top1"], "test/top5": evaluation["top5"]}
+        metrics["test/calibration_error"] = evaluation["calibration_error"]
+        for label, score in evaluation["per_class"].items():
+            if score["recall"] is not None:
+                metrics[f"test/recall/{label}"] = score["recall"]
+    if (verification := record["verification"]) and verification["executed"]:
+        metrics |= {
+            "device/latency_p95_ms": verification["latency_ms"]["p95"],
+            "device/peak_rss_mb": verification["peak_rss_mb"],
+            "device/max_abs_diff": verification["max_abs_diff"],
+        }
+    return metrics

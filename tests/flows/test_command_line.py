@@ -1,0 +1,110 @@
+"""The command line answers at once, and says clearly what is wrong."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from backends.settings import PROJECT
+
+HEAVY = {"prefect", "great_expectations", "mlflow", "pandas", "numpy", "amqtt", "awscrt", "sagemaker"}
+
+
+def edgeward(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "flows", *arguments],
+        env=os.environ | environment,
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["--help"], id="help"),
+        pytest.param(["run", "--help"], id="help-of-run"),
+        pytest.param(["doctor"], id="doctor"),
+    ],
+)
+def test_imports_nothing_heavy_to_answer_at_once(arguments: list[str], tmp_path: Path) -> None:
+    script = (
+        "import sys; sys.argv = ['edgeward', *sys.argv[1:]]\n"
+        "from flows.__main__ import app\n"
+        "try: app()\n"
+        "except SystemExit: pass\n"
+        "print(*sorted(sys.modules), file=sys.stderr)"
+    )
+
+    answer = subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        env=os.environ | {"EDGEWARD_HOME": str(tmp_path)},
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert HEAVY.isdisjoint(answer.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        pytest.param(["run", "--platform", "windows"], "--platform windows", id="platform"),
+        pytest.param(["run", "--set", "epoch=3"], "epochs", id="a-near-hyperparameter"),
+        pytest.param(["run", "--set", "epochs=0"], "epochs", id="an-impossible-value"),
+        pytest.param(["run", "--set", "split.sed=3"], "split.seed", id="a-table's-key"),
+        pytest.param(["run", "--set", "nonsense"], "KEY=VALUE", id="no-value"),
+        pytest.param(["run", "--set", "oven.x=1"], "oven", id="no-such-table"),
+        pytest.param(["run", "--override", "model.speed"], "model.recall", id="no-such-gate"),
+        pytest.param(["run", "--targets", "nowhere.toml"], "nowhere.toml", id="no-targets"),
+        pytest.param(["run", "--data", "webcam"], "folder:PATH", id="no-such-source"),
+        pytest.param(["run", "--data", "folder:/no/such"], "/no/such", id="no-such-folder"),
+        pytest.param(["run", "--thing", "../up"], "../up", id="a-thing-outside"),
+        pytest.param(["device", "status", "nobody"], "nobody", id="no-such-device"),
+    ],
+)
+def test_wrong_usage_is_named_and_leaves_nothing_running(
+    arguments: list[str], names: str, tmp_path: Path
+) -> None:
+    answer = edgeward(*arguments, EDGEWARD_HOME=str(tmp_path))
+
+    assert answer.returncode == 2, answer.stderr
+    assert names in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert answer.stdout == ""
+
+
+def test_a_misspelt_setting_is_named() -> None:
+    answer = edgeward("doctor", EDGEWARD_MQTT__PROT="1")
+
+    assert answer.returncode == 2
+    assert "Did you mean EDGEWARD_MQTT__PORT?" in answer.stderr
+
+
+def test_doctor_names_what_is_missing_and_the_remedy(tmp_path: Path) -> None:
+    answer = edgeward(
+        "doctor",
+        "--json",
+        EDGEWARD_HOME=str(tmp_path),
+        EDGEWARD_BACKEND__JOBS_PYTHON=str(tmp_path / "nowhere"),
+    )
+
+    missing = [finding for finding in json.loads(answer.stdout) if not finding["healthy"]]
+    assert [finding["subject"] for finding in missing] == ["jobs environment"]
+    assert "make setup" in missing[0]["remedy"]
+    assert answer.returncode == 4
+
+
+def test_down_with_nothing_running_says_so(tmp_path: Path) -> None:
+    answer = edgeward("down", EDGEWARD_HOME=str(tmp_path))
+
+    assert answer.returncode == 0
+    assert "nothing was running" in answer.stderr
