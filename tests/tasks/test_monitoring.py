@@ -1,0 +1,301 @@
+"""The monitor names what drifted, is quiet about chance, and judges every window once."""
+
+import json
+from pathlib import Path
+
+import pytest
+from pyarrow import Table, parquet
+
+from backends.artifacts import Predictions
+from backends.errors import InvalidInputError
+from edge.statistics import PICTURE_FEATURES, merge
+from tasks.business_understanding import Targets
+from tasks.device_comparison import MonitorLimits, measure
+from tasks.monitoring import build_baseline, load_baseline, monitor_limits, monitor_thing
+from tasks.statistics_store import read_new_windows, reporting_things
+from tests.tasks.manifests import dataset_of, rows_of
+from tests.tasks.windows import LABELS, baseline, seen, store
+
+LIMITS = MonitorLimits()
+
+
+def _failures(report_rows: list[dict[str, object]]) -> list[object]:
+    return [row["check"] for row in report_rows if row["measured"] > row["limit"]]  # type: ignore[operator]
+
+
+def test_a_hundred_quiet_windows_raise_at_most_two_alarms() -> None:
+    before = seen(200, seed=7)
+
+    alarms = [_failures(list(measure(before, seen(100, seed), LIMITS))) for seed in range(100, 200)]
+
+    assert sum(map(bool, alarms)) <= 2
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"brightness": 0.2}, "input.brightness"),
+        ({"confidence": 0.6}, "confidence"),
+        ({"labels": ("car",)}, "prediction.labels"),
+    ],
+    ids=["night", "unsure", "only cars"],
+)
+def test_what_drifted_is_named_and_nothing_else_is(
+    tmp_path: Path, change: dict[str, float], named: str
+) -> None:
+    baseline(tmp_path, seen(200, seed=7))
+    store(tmp_path, seen(60, 1, hour=0, **change), seen(60, 2, hour=1, **change))  # type: ignore[arg-type]
+
+    report = monitor_thing(tmp_path, "hub-1", LIMITS)
+
+    assert (report.status, report.drifted) == ("drift", (named,))
+    assert (report.windows, report.pictures) == (2, 120)
+    assert "in training" in report.reason
+    assert (report.since[:16], report.until[:16]) == ("2026-11-22T12:00", "2026-11-22T14:00")
+    check = next(check for check in report.checks if check.name == named)
+    assert check.measured is not None
+    assert check.limit is not None
+    assert check.measured > check.limit
+    assert f"{named} stays within its limit" in Path(report.data_docs).read_text()
+    json.dumps(report.to_dict(), allow_nan=False)
+
+
+def test_a_quiet_device_is_reported_as_ok(tmp_path: Path) -> None:
+    baseline(tmp_path, seen(200, seed=7))
+    store(tmp_path, seen(150, 1))
+
+    report = monitor_thing(tmp_path, "hub-1", LIMITS)
+
+    assert (report.status, report.drifted) == ("ok", ())
+    assert [check.name for check in report.checks if check.passed] == [
+        *(
+            f"input.{name}"
+            for name in ("brightness", "contrast", "saturation", "sharpness", "entropy")
+        ),
+        "prediction.labels",
+        "confidence",
+        "pictures.unreadable",
+    ]
+
+
+def test_a_camera_that_went_blind_is_named(tmp_path: Path) -> None:
+    blind = seen(5, 1)
+    for _ in range(200):
+        blind.add_unreadable()
+    baseline(tmp_path, seen(200, seed=7))
+    store(tmp_path, blind)
+
+    report = monitor_thing(tmp_path, "hub-1", LIMITS)
+
+    assert report.drifted == ("pictures.unreadable",)
+    assert "200 of 205" in report.reason
+
+
+def test_a_window_is_judged_once(tmp_path: Path) -> None:
+    baseline(tmp_path, seen(200, seed=7))
+    store(tmp_path, seen(150, 1, hour=0))
+    first = monitor_thing(tmp_path, "hub-1", LIMITS)
+    store(tmp_path, seen(150, 1, hour=0), late=60)  # the same message, delivered again
+    store(tmp_path, seen(120, 2, hour=1))
+
+    second = monitor_thing(tmp_path, "hub-1", LIMITS)
+    third = monitor_thing(tmp_path, "hub-1", LIMITS)
+
+    assert [report.pictures for report in (first, second, third)] == [150, 120, 0]
+    assert third.status == "no data"
+    assert "nothing was reported" in third.reason
+
+
+def test_a_window_that_is_stored_late_is_not_lost(tmp_path: Path) -> None:
+    baseline(tmp_path, seen(200, seed=7))
+    store(tmp_path, seen(150, 1, hour=2))
+    monitor_thing(tmp_path, "hub-1", LIMITS)
+    store(tmp_path, seen(130, 2, hour=0))
+
+    report = monitor_thing(tmp_path, "hub-1", LIMITS)
+
+    assert report.pictures == 130
+
+
+def test_few_pictures_wait_until_there_are_enough(tmp_path: Path) -> None:
+    baseline(tmp_path, seen(200, seed=7))
+    store(tmp_path, seen(60, 1, hour=0))
+
+    early = monitor_thing(tmp_path, "hub-1", LIMITS)
+    store(tmp_path, seen(60, 2, hour=1))
+    enough = monitor_thing(tmp_path, "hub-1", LIMITS)
+
+    assert (early.status, early.pictures) == ("no data", 60)
+    assert "60, and 100 are needed" in early.reason
+    assert (enough.status, enough.pictures) == ("ok", 120)
+
+
+def test_a_model_without_a_baseline_is_never_called_fine(tmp_path: Path) -> None:
+    baseline(tmp_path, seen(200, seed=7))
+    store(tmp_path, seen(150, 1, model_version="2.0.0"))
+
+    missing = monitor_thing(tmp_path, "hub-1", LIMITS)
+    baseline(tmp_path, seen(200, seed=8, model_version="2.0.0"))
+    written = monitor_thing(tmp_path, "hub-1", LIMITS)
+
+    assert (missing.status, missing.drifted) == ("no baseline", ())
+    assert "2.0.0: no baseline" in missing.reason
+    assert (written.status, written.pictures) == ("ok", 150)
+
+
+def test_each_model_version_is_compared_with_its_own_baseline(tmp_path: Path) -> None:
+    baseline(tmp_path, seen(200, seed=7, brightness=0.2))
+    baseline(tmp_path, seen(200, seed=8, model_version="2.0.0"))
+    store(
+        tmp_path,
+        seen(150, 1, hour=0, brightness=0.2),
+        seen(150, 2, hour=1, model_version="2.0.0"),
+        seen(150, 3, hour=2, model_version="3.0.0"),
+    )
+
+    report = monitor_thing(tmp_path, "hub-1", LIMITS)
+
+    assert report.status == "ok"
+    assert {check.model_version for check in report.checks if check.passed} == {"1.0.0", "2.0.0"}
+    assert [check.model_version for check in report.checks if check.passed is None] == ["3.0.0"]
+
+
+def test_a_model_version_cannot_lead_out_of_the_baselines_folder(tmp_path: Path) -> None:
+    (tmp_path / "secret.json").write_text(json.dumps(seen(200).to_dict()))
+
+    assert load_baseline(tmp_path / "baselines", "../secret") is None
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        ("{", "payload: is not JSON"),
+        ("[1]", "payload: is not a JSON object"),
+        ('{"count": 3}', "lacks"),
+        (json.dumps({"thing": "hub-9", **seen(1).to_dict()}), "thing: is not the thing"),
+        (json.dumps({**seen(1).to_dict(), "labels": {"car": -1}}), "labels.car"),
+    ],
+)
+def test_what_cannot_be_understood_is_counted_with_its_reason(
+    tmp_path: Path, payload: str, reason: str
+) -> None:
+    store(tmp_path, payload, seen(150, 1), payload)
+
+    found = read_new_windows(tmp_path, "hub-1")
+
+    assert [window.summary.count for window in found.windows] == [150]
+    assert list(found.skipped.values()) == [1]
+    assert reason in next(iter(found.skipped))
+
+
+def test_what_cannot_be_understood_stops_nothing_and_is_reported_once(tmp_path: Path) -> None:
+    baseline(tmp_path, seen(200, seed=7))
+    store(tmp_path, "{", seen(150, 1))
+
+    report = monitor_thing(tmp_path, "hub-1", LIMITS)
+    again = monitor_thing(tmp_path, "hub-1", LIMITS)
+
+    assert (report.status, report.skipped) == ("ok", {"payload: is not JSON": 1})
+    assert again.skipped == {}
+
+
+def test_a_file_that_is_no_parquet_stops_nothing(tmp_path: Path) -> None:
+    baseline(tmp_path, seen(200, seed=7))
+    store(tmp_path, seen(150, 1)).with_name("half.parquet").write_bytes(b"PAR1 half")
+
+    report = monitor_thing(tmp_path, "hub-1", LIMITS)
+
+    assert report.status == "ok"
+    assert "half.parquet" in next(iter(report.skipped))
+
+
+def test_a_damaged_cursor_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "monitor").mkdir()
+    (tmp_path / "monitor" / "hub-1.json").write_text("{}")
+
+    with pytest.raises(InvalidInputError, match="Delete it"):
+        monitor_thing(tmp_path, "hub-1", LIMITS)
+
+
+@pytest.mark.parametrize("thing", ["../hub-1", "", "hub*", "a/b"])
+def test_what_is_no_name_of_a_thing_is_refused(tmp_path: Path, thing: str) -> None:
+    with pytest.raises(InvalidInputError, match="no such name"):
+        monitor_thing(tmp_path, thing, LIMITS)
+
+
+def test_things_that_report_are_listed(tmp_path: Path) -> None:
+    store(tmp_path, seen(3), thing="porch")
+    store(tmp_path, seen(3), thing="hub-1")
+
+    assert reporting_things(tmp_path) == ["hub-1", "porch"]
+
+
+def test_the_targets_limits_decide_about_drift(tmp_path: Path) -> None:
+    statuses = []
+    for number, drift in enumerate(({"max_psi": 9.0}, {"max_psi": 0.1}, {"min_samples": 500})):
+        home = tmp_path / str(number)
+        baseline(home, seen(200, seed=7))
+        store(home, seen(150, 1, brightness=0.4))
+        limits = monitor_limits(Targets.model_validate({"drift": drift}))
+        statuses.append(monitor_thing(home, "hub-1", limits).status)
+
+    assert statuses == ["ok", "drift", "no data"]
+
+
+def test_the_rarest_labels_added_up_by_a_device_are_no_drift() -> None:
+    before = seen(300, seed=7, labels=[f"kind-{n}" for n in range(30)])
+    now = seen(300, seed=8, labels=[f"kind-{n}" for n in range(30)])
+    ranked = sorted(now.labels.items(), key=lambda item: -item[1])
+    now.labels = dict(ranked[:10]) | {"(other)": sum(count for _, count in ranked[10:])}
+
+    mix = next(row for row in measure(before, now, LIMITS) if row["check"] == "prediction.labels")
+
+    assert mix["measured"] <= mix["limit"]
+
+
+def test_training_writes_the_baseline_in_the_form_that_devices_send(tmp_path: Path) -> None:
+    dataset = dataset_of(rows_of(car=30, cat=30), tmp_path)
+    rows = rows_of(car=30, cat=30)[20:40]
+    probabilities = [
+        {"p0": 0.9, "p1": 0.1} if row["label"] == "car" else {"p0": 0.3, "p1": 0.7} for row in rows
+    ]
+    table = [
+        {"image_id": row["image_id"], "class_index": 0, **held}
+        for row, held in zip(rows, probabilities, strict=True)
+    ]
+    parquet.write_table(Table.from_pylist(table), tmp_path / "predictions.parquet")
+    predictions = Predictions(tmp_path / "predictions.parquet", ("car", "cat"), len(rows))
+
+    path = build_baseline(dataset.manifest, predictions, "1.0.3", tmp_path / "baselines")
+
+    summary = load_baseline(tmp_path / "baselines", "1.0.3")
+    assert summary is not None
+    assert path == tmp_path / "baselines" / "1.0.3.json"
+    assert (summary.count, summary.labels) == (20, {"car": 10, "cat": 10})
+    assert summary.features["confidence"].mean == pytest.approx(0.8)
+    assert summary.features["brightness"].mean == pytest.approx(
+        sum(row["brightness"] for row in rows) / 20, abs=1e-5
+    )
+    assert merge(summary, seen(3, model_version="1.0.3", labels=LABELS)).count == 23
+
+
+def test_a_baseline_of_pictures_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    dataset = dataset_of(rows_of(car=3), tmp_path)
+    table = Table.from_pylist([{"image_id": "f" * 64, "class_index": 0, "p0": 1.0}])
+    parquet.write_table(table, tmp_path / "predictions.parquet")
+
+    with pytest.raises(InvalidInputError, match="is not in"):
+        build_baseline(
+            dataset.manifest,
+            Predictions(tmp_path / "predictions.parquet", ("car",), 1),
+            "1.0.0",
+            tmp_path / "baselines",
+        )
+
+
+def test_a_damaged_baseline_is_refused(tmp_path: Path) -> None:
+    baseline(tmp_path, seen(200))
+    (tmp_path / "baselines" / "1.0.0.json").write_text('{"version": 1}')
+
+    with pytest.raises(InvalidInputError, match="baseline is damaged"):
+        load_baseline(tmp_path / "baselines", "1.0.0")
