@@ -18,6 +18,7 @@ def main() -> int:
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(message)s",
     )
+    logging.getLogger("awsiot").setLevel(logging.WARNING)
     component = Component(Surroundings.read(os.environ, Path.cwd()))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: component.stop())

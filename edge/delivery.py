@@ -13,6 +13,7 @@ import threading
 import time
 from typing import Callable, Dict
 
+from edge.contract import MAX_MESSAGE_BYTES
 from edge.ipc import (
     MessageRefusedError,
     PublishError,
@@ -54,7 +55,14 @@ class Delivery:
         self._thread.start()
 
     def send(self, topic: str, payload: bytes, only_newest: bool = False) -> None:
-        """Put a message into the outbox and see to it that it is sent."""
+        """Put a message into the outbox and see to it that it is sent.
+
+        One that nucleus lite cannot carry is dropped here: it would end the session, and wait in
+        the outbox to end the next one.
+        """
+        if len(payload) > MAX_MESSAGE_BYTES:
+            log.error("A message of %s bytes on %s is dropped, too large", len(payload), topic)
+            return
         self._outbox.put(topic, payload, only_newest)
         self._wake.set()
 

@@ -150,6 +150,14 @@ class Device:
     ) -> dict[str, Any]:
         return self.message(topic, wanted)
 
+    def without(self, operation: str) -> None:
+        """Makes the nucleus one that lacks an operation, as nucleus lite does."""
+        del self.core._server._operations[f"aws.greengrass#{operation}"]  # type: ignore[attr-defined]
+
+    def hang(self, until: threading.Event) -> None:
+        """Makes the nucleus answer nothing any more."""
+        self.core._loop.call_soon_threadsafe(until.wait, 15)
+
     def wait_for(self, condition: Callable[[], object], what: str) -> None:
         deadline = time.monotonic() + 15
         while not condition():

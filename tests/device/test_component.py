@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import threading
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -217,6 +218,51 @@ def test_a_picture_that_is_still_being_written_is_not_held_against_anyone(
 
     device.result(lambda message: message["image_id"] == wanted)
     assert "half.png" not in device.log.replace(wanted, "")
+
+
+def test_it_runs_where_the_nucleus_lacks_what_is_optional(make_device: MakeDevice) -> None:
+    device = make_device()
+    for missing in ("SubscribeToValidateConfigurationUpdates", "UpdateState"):
+        device.without(missing)
+    device.add_picture("a.png")
+
+    device.start()
+
+    device.result()
+    device.core.merge({"MaxResults": "1"})
+    device.result(lambda message: "Top 1 " in message["inference-description"])
+    assert device.stop()[0] == 0
+
+
+def test_results_on_a_topic_without_permission_wait_until_it_is_granted(
+    make_device: MakeDevice,
+) -> None:
+    device = make_device(PublishResultsOnTopic="garden/results")
+    device.add_picture("a.png")
+    device.start()
+    device.message(heartbeat_topic(THING))
+    device.wait_for(lambda: "Not authorised to publish on garden/results" in device.log, "a word")
+
+    policy = {"operations": ["aws.greengrass#PublishToIoTCore"], "resources": ["garden/#"]}
+    device.core.merge({"accessControl": {"aws.greengrass.ipc.mqttproxy": {"garden": policy}}})
+
+    first = device.result(topic="garden/results")
+    made = [line for line in device.log.splitlines() if '"message_id"' in line]
+    assert first["message_id"] in made[0]
+
+
+def test_sigterm_ends_it_in_time_although_the_nucleus_hangs(make_device: MakeDevice) -> None:
+    device = make_device()
+    device.add_picture("a.png")
+    device.start()
+    device.result()
+    hanging = threading.Event()
+    device.hang(hanging)
+
+    status, seconds = device.stop()
+
+    hanging.set()
+    assert (status, seconds < 2) == (0, True), seconds
 
 
 def test_sigterm_ends_it_cleanly_with_its_last_window(make_device: MakeDevice) -> None:

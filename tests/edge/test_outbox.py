@@ -189,7 +189,8 @@ def deliver(tmp_path: Path, nucleus: Nucleus, *messages: tuple[str, bytes]) -> O
         delivery.send(topic, payload)
     delivery.start()
     deadline = time.monotonic() + 5
-    while nucleus.calls < len(messages) and not nucleus.lost and time.monotonic() < deadline:
+    expected = sum(len(payload) <= 7000 for _, payload in messages)
+    while nucleus.calls < expected and not nucleus.lost and time.monotonic() < deadline:
         time.sleep(0.01)
     delivery.stop(1)
     return outbox
@@ -222,6 +223,18 @@ def test_a_message_that_is_never_taken_does_not_block_the_rest(tmp_path: Path) -
 
     assert nucleus.taken == [("t", b"2")]
     assert outbox.depth == 0
+
+
+def test_a_message_that_would_end_the_session_is_dropped_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    nucleus = Nucleus()
+
+    outbox = deliver(tmp_path, nucleus, ("t", b"x" * 7001), ("t", b"2"), ("t", b"3"))
+
+    assert nucleus.taken == [("t", b"2"), ("t", b"3")]
+    assert outbox.depth == 0
+    assert "7001 bytes on t is dropped" in caplog.text
 
 
 def test_a_lost_session_keeps_the_message_and_is_told(tmp_path: Path) -> None:
