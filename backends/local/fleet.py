@@ -14,10 +14,10 @@ from backends.artifacts import Deployment, DeviceResult, Platform
 from backends.errors import BackendUnavailableError, DeploymentError, InvalidInputError
 from backends.local.files import read_json, write_json
 from backends.local.history import former_deployment
+from backends.local.machine import this_platform
 from backends.local.processes import Background, Processes
 from backends.local.results import ResultReader
 from backends.local.scene import set_scene
-from backends.local.machine import this_platform
 from backends.settings import PROJECT, Settings
 
 THING = re.compile(r"[a-zA-Z0-9:_-]{1,128}")

@@ -7,6 +7,7 @@ attempt: the broker of this machine may come back on another port.
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ KEEP_ALIVE_SECONDS = 30
 PING_TIMEOUT_MS = 5_000
 OPERATION_SECONDS = 10.0
 BACK_OFF_SECONDS = (0.1, 10.0)
+POLL_SECONDS = 0.2
 
 
 class LinkLostError(Exception):
@@ -37,13 +39,23 @@ Receive = Callable[[str, bytes], None]
 
 
 class MqttLink:
-    """`run()` keeps it up until cancelled; `connected` is set while it is."""
+    """`run()` keeps it up until cancelled; `connected` is set while it is.
 
-    def __init__(self, client_id: str, find: FindBroker, receive: Receive) -> None:
+    `changed` is told when it connects and when it is lost.
+    """
+
+    def __init__(
+        self,
+        client_id: str,
+        find: FindBroker,
+        receive: Receive,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
         self.connected = asyncio.Event()
         self._client_id = client_id
         self._find = find
         self._receive = receive
+        self._changed = changed
         self._filters: dict[str, int] = {}
         self._lost = asyncio.Event()
         self._connection: Any = None
@@ -57,10 +69,18 @@ class MqttLink:
                     await self._lost.wait()
                 finally:
                     self.connected.clear()
+                    self._changed()
                     await self._disconnect()
                 logger.warning("%s: the connection to the broker was lost", self._client_id)
-            await asyncio.sleep(wait)
+            await self._pause(wait)
             wait = min(wait * 2, BACK_OFF_SECONDS[1])
+
+    async def _pause(self, seconds: float) -> None:
+        """Shorter when the broker has moved meanwhile, e.g. was started again."""
+        tried = self._find()
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self._find() == tried:
+            await asyncio.sleep(min(POLL_SECONDS, seconds))
 
     async def publish(self, topic: str, payload: bytes, qos: int) -> None:
         """Returns when the broker has it (QoS 1) or it is sent (QoS 0). Raises LinkLostError."""
@@ -103,6 +123,7 @@ class MqttLink:
             await self._disconnect()
             return False
         self.connected.set()
+        self._changed()
         logger.info("%s: connected to %s:%d", self._client_id, broker.host, broker.port)
         return True
 

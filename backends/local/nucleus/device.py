@@ -59,7 +59,9 @@ class CoreDevice:
         self._last: dict[str, Any] | None = state.get("deployment")
         self._packages = Packages(layout, identity.components, identity.objects, this_platform())
         self._consent = Consent()
-        self._proxy = SpoolingProxy(identity.thing, identity.broker, Spool(layout.spool))
+        self._proxy = SpoolingProxy(
+            identity.thing, identity.broker, Spool(layout.spool), self._write_status
+        )
         tokens = Tokens()
         self._services = Services(
             layout,
@@ -150,8 +152,8 @@ class CoreDevice:
             "reason": outcome.reason,
         }
         self._save()
-        self._answer(path, identifier, outcome)
         self._write_status()
+        self._answer(path, identifier, outcome)
         logger.info("deployment %s: %s %s", identifier, outcome.detailed, outcome.reason)
 
     def _answer(self, path: Path, identifier: str, outcome: Outcome) -> None:

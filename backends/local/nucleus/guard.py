@@ -98,9 +98,12 @@ def _report(status_fd: int, code: int) -> None:
 
 def _end_tree(grace: float, main_child: int, status_fd: int) -> None:
     deadline = time.monotonic() + grace
-    for pid in _descendants():
-        _send(pid, signal.SIGTERM)
+    asked: set[int] = set()
     while True:
+        for pid in _descendants():
+            if pid not in asked:  # also those that were started since
+                asked.add(pid)
+                _send(pid, signal.SIGTERM)
         left, code = _reap(main_child)
         if code is not None:
             _report(status_fd, code)

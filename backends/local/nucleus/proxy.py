@@ -20,8 +20,14 @@ Receive = Callable[[str, bytes], None]
 class SpoolingProxy:
     """Takes every message at once and sends them in order, each until the broker confirms it."""
 
-    def __init__(self, thing: str, find: FindBroker, spool: Spool) -> None:
-        self._link = MqttLink(thing, find, self._deliver)
+    def __init__(
+        self,
+        thing: str,
+        find: FindBroker,
+        spool: Spool,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._link = MqttLink(thing, find, self._deliver, changed)
         self._spool = spool
         self._news = asyncio.Event()
         self._receivers: list[tuple[str, Receive]] = []

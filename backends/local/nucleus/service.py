@@ -191,7 +191,7 @@ class Service:
             waiting.add(ended)
         done, _ = await asyncio.wait(waiting, timeout=timeout, return_when="FIRST_COMPLETED")
         if not done:
-            raise StepFailedError(f"it did not get there within its timeout of {timeout:g} s")
+            raise StepFailedError("it was not done within its timeout")
         if report in done:
             self._report = asyncio.get_running_loop().create_future()
             if report.result() is State.ERRORED:

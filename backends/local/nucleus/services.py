@@ -103,8 +103,9 @@ class Services:
             await self._stop(name)
         fresh = {name: self._make(recipes[name], recipes) for name in names}
         self._services.update(fresh)
-        for name in names:
-            fresh[name].start()
+        for service in fresh.values():
+            self._tell(service)
+            service.start()
         self._beat()
 
     async def remove(self, names: Sequence[str]) -> None:
@@ -170,12 +171,15 @@ class Services:
             await self.changed()
 
     def _on_state(self, service: Service) -> None:
-        for listener in self._listeners:
-            listener(service)
+        self._tell(service)
         self._beat()
         failed = service.state in (State.ERRORED, State.BROKEN)
         if failed:
             self._restart_dependents(service.recipe.name)
+
+    def _tell(self, service: Service) -> None:
+        for listener in self._listeners:
+            listener(service)
 
     def _restart_dependents(self, name: str) -> None:
         """A hard dependency that failed takes its dependents down until it runs again."""

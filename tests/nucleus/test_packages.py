@@ -1,0 +1,196 @@
+"""What comes onto the device is exactly what was published, and can do no harm while it arrives."""
+
+import os
+import stat
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from backends.local.nucleus.layout import Layout
+from backends.local.nucleus.packages import PackageFault, Packages, unpack
+from backends.local.nucleus.recipe import Artifact, RecipeError, this_platform
+from backends.local.nucleus.resolution import ResolutionError, resolve
+from backends.local.nucleus.versions import parse_version
+from tests.fakes.component_store import Store
+
+RUN = {"Run": "true"}
+ZIP = Artifact("s3://b/code.zip", unzip=True, read="OWNER", execute="NONE", digest="")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "home")
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    layout = Layout(tmp_path / "thing")
+    layout.create()
+    return layout
+
+
+@pytest.fixture
+def packages(store: Store, layout: Layout) -> Packages:
+    return Packages(layout, store.components, store.objects, this_platform())
+
+
+def test_an_archive_is_unpacked_where_greengrass_would_with_its_permissions(
+    store: Store, packages: Packages, layout: Layout
+) -> None:
+    permission = {"Permission": {"Read": "ALL", "Execute": "OWNER"}}
+    store.add("app", "1.0.0", RUN, files={"a/run.sh": "hi"}, artifact=permission)
+
+    packages.fetch(packages.recipe("app", parse_version("1.0.0")))
+
+    unpacked = layout.root / "packages/artifacts-unarchived/app/1.0.0/code/a/run.sh"
+    assert unpacked.read_text() == "hi"
+    assert stat.S_IMODE(unpacked.stat().st_mode) == 0o744
+    assert (layout.root / "packages/artifacts/app/1.0.0/code.zip").is_file()
+    assert packages.installed("app", "1.0.0").name == "app"
+
+
+def test_an_artifact_that_was_damaged_on_the_device_is_fetched_again(
+    store: Store, packages: Packages, layout: Layout
+) -> None:
+    store.add("app", "1.0.0", RUN, files={"run.sh": "good"})
+    recipe = packages.recipe("app", parse_version("1.0.0"))
+    packages.fetch(recipe)
+    archive = layout.artifacts("app", "1.0.0") / "code.zip"
+    archive.write_bytes(b"bad")
+
+    packages.fetch(recipe)
+
+    assert zipfile.is_zipfile(archive)
+    assert (layout.unarchived("app", "1.0.0") / "code/run.sh").read_text() == "good"
+
+
+def test_a_wrong_digest_leaves_nothing_behind(
+    store: Store, packages: Packages, layout: Layout
+) -> None:
+    store.add("app", "1.0.0", RUN, files={"run.sh": "good"}, artifact={"Digest": "wrong"})
+
+    with pytest.raises(PackageFault, match="the digest is"):
+        packages.fetch(packages.recipe("app", parse_version("1.0.0")))
+
+    assert list(layout.artifacts("app", "1.0.0").iterdir()) == []
+    assert list(layout.recipes.iterdir()) == []
+
+
+def archive_of(path: Path, *entries: tuple[str, int]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, mode in entries:
+            info = zipfile.ZipInfo(name)
+            info.external_attr = mode << 16
+            archive.writestr(info, "content")
+    return path
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        ("../out.txt", 0o100644),
+        ("a/../../out.txt", 0o100644),
+        ("/etc/out.txt", 0o100644),
+        ("..\\out.txt", 0o100644),
+        ("link", stat.S_IFLNK | 0o777),
+        ("pipe", stat.S_IFIFO | 0o600),
+    ],
+    ids=["parent", "inner parent", "absolute", "backslash", "link", "pipe"],
+)
+def test_an_archive_that_reaches_outside_is_refused_whole(
+    tmp_path: Path, entry: tuple[str, int]
+) -> None:
+    archive = archive_of(tmp_path / "code.zip", ("good.txt", 0o100644), entry)
+    before = set(os.listdir(tmp_path))
+
+    with pytest.raises(PackageFault):
+        unpack(archive, tmp_path / "code", ZIP)
+
+    assert set(os.listdir(tmp_path)) == before
+
+
+def test_an_archive_that_is_too_large_unpacked_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backends.local.nucleus.packages.MAX_UNPACKED", 10)
+    archive = archive_of(tmp_path / "code.zip", ("a", 0o100644), ("b", 0o100644))
+
+    with pytest.raises(PackageFault, match="more than 10 bytes"):
+        unpack(archive, tmp_path / "code", ZIP)
+
+    assert not (tmp_path / "code").exists()
+
+
+def test_something_else_than_a_zip_is_refused(tmp_path: Path) -> None:
+    archive = tmp_path / "code.zip"
+    archive.write_bytes(b"\x1f\x8b tar after all")
+
+    with pytest.raises(PackageFault, match="no ZIP archive"):
+        unpack(archive, tmp_path / "code", ZIP)
+
+
+def test_a_recipe_under_another_versions_name_is_refused(store: Store, packages: Packages) -> None:
+    store.add("app", "1.0.0", RUN)
+    folder = store.components / "app"
+    (folder / "1.0.0.json").rename(folder / "2.0.0.json")
+
+    with pytest.raises(RecipeError, match=r"is that of app 1\.0\.0"):
+        packages.recipe("app", parse_version("2.0.0"))
+
+
+def needs(**requirements: str) -> dict[str, dict[str, str]]:
+    return {name: {"VersionRequirement": text} for name, text in requirements.items()}
+
+
+def names(packages: Packages, **roots: str) -> list[str]:
+    return [f"{r.name} {r.version}" for r in resolve(roots, packages)]
+
+
+def test_the_newest_versions_that_suit_everybody_are_chosen_dependencies_first(
+    store: Store, packages: Packages
+) -> None:
+    store.add("app", "1.0.0", RUN, needs=needs(model=">=1.0.0 <2.0.0", runtime="*"))
+    store.add("runtime", "1.0.0", RUN, needs=needs(model="<1.5.0"))
+    for version in ("1.0.0", "1.4.0", "1.9.0", "2.0.0"):
+        store.add("model", version, RUN)
+
+    assert names(packages, app="1.0.0") == ["model 1.4.0", "runtime 1.0.0", "app 1.0.0"]
+    assert names(packages, app="^1.0.0", model="1.0.0")[0] == "model 1.0.0"
+
+
+def test_a_conflict_says_who_wants_what(store: Store, packages: Packages) -> None:
+    store.add("app", "1.0.0", RUN, needs=needs(model="^1.0.0"))
+    store.add("other", "2.0.0", RUN, needs=needs(model="^2.0.0"))
+    store.add("model", "1.0.0", RUN)
+    store.add("model", "2.0.0", RUN)
+
+    with pytest.raises(ResolutionError) as conflict:
+        names(packages, app="*", other="*")
+
+    text = str(conflict.value)
+    assert "app 1.0.0 wants ^1.0.0" in text
+    assert "other 2.0.0 wants ^2.0.0" in text
+    assert "there is 1.0.0, 2.0.0" in text
+
+
+def test_a_circle_of_dependencies_is_named(store: Store, packages: Packages) -> None:
+    store.add("a", "1.0.0", RUN, needs=needs(b="*"))
+    store.add("b", "1.0.0", RUN, needs=needs(a="*"))
+
+    with pytest.raises(ResolutionError, match="a -> b -> a"):
+        names(packages, a="*")
+
+
+def test_the_nucleus_itself_is_always_there_in_its_version(
+    store: Store, packages: Packages
+) -> None:
+    nucleus = {"aws.greengrass.Nucleus": {"VersionRequirement": ">=2.0.0 <3.0.0"}}
+    store.add("app", "1.0.0", RUN, needs=nucleus)
+    store.add(
+        "old", "1.0.0", RUN, needs={"aws.greengrass.Nucleus": {"VersionRequirement": "<2.0.0"}}
+    )
+
+    assert names(packages, app="*") == ["app 1.0.0"]
+    with pytest.raises(ResolutionError, match=r"there is 2\.12\.0"):
+        names(packages, old="*")
