@@ -87,7 +87,9 @@ class LocalVerifier:
             command = [str(self._python), "-m", "edge.verify"]
             command += ["--model", str(model), "--pictures", str(pictures.resolve())]
             self._call([*command, "--results", str(results)], Path(scratch), package.name)
-            return _read(results)
+            answers = _read(results)
+            _check_runtime(package.name, model, str(answers.summary["runtime_version"]))
+            return answers
 
     def _call(self, command: list[str], cwd: Path, name: str) -> None:
         environment = {key: value for key, value in os.environ.items() if key not in _FOREIGN}
@@ -157,6 +159,14 @@ def _lines(results: Path) -> Iterator[Mapping[str, Any]]:
     with results.open(encoding="utf-8") as stream:
         for line in stream:
             yield json.loads(line)
+
+
+def _check_runtime(name: str, model: Path, loaded: str) -> None:
+    """What the library says of itself counts, not what compiled.meta claims of it."""
+    meta = json.loads((model / "compiled.meta").read_text(encoding="utf-8"))
+    expected = meta["Edgeward"]["runtime"]["version"]
+    if loaded != expected:
+        raise PackageError(name, f"it is for libdlr {expected}, and the device has {loaded}")
 
 
 def _check_labels(name: str, labels: list[str], expected: Predictions) -> None:

@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from backends import package_rules
 from backends.artifacts import CompiledModel
 from backends.errors import EnvironmentMissingError, InvalidInputError, PackageError
 from backends.local.verifier import LocalVerifier
@@ -101,10 +103,31 @@ def test_a_library_that_the_runtime_cannot_load_is_refused(
     verifier: LocalVerifier, compile_for: Compile, tiny_model: TinyModel, tmp_path: Path
 ) -> None:
     """The header is right, so that only the runtime itself can find out."""
-    broken = _with_library(compile_for("linux-x86_64"), tmp_path / "broken", keep=4096)
+    broken = _copy(compile_for("linux-x86_64"), tmp_path / "broken")
+    library = broken.folder / "compiled.so"
+    library.write_bytes(library.read_bytes()[:4096])
     package = package_model(broken, tmp_path)
 
     with pytest.raises(PackageError, match=r"cannot serve|runtime died"):
+        verifier.verify("verify", package, "linux-x86_64", tiny_model.pictures, tiny_model.expected)
+
+
+def test_a_runtime_that_is_another_than_it_claims_is_refused(
+    verifier: LocalVerifier,
+    compile_for: Compile,
+    tiny_model: TinyModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Suppose that libdlr 1.5.0 were known to go with the compiler, and 1.6.0 came instead."""
+    monkeypatch.setattr(package_rules, "BELONG_TOGETHER", {("hhb-tvm==3.2.3", "1.5.0")})
+    claiming = _copy(compile_for("linux-x86_64"), tmp_path / "claiming")
+    meta = json.loads((claiming.folder / "compiled.meta").read_text())
+    meta["Edgeward"]["runtime"]["version"] = "1.5.0"
+    (claiming.folder / "compiled.meta").write_text(json.dumps(meta))
+    package = package_model(claiming, tmp_path)
+
+    with pytest.raises(PackageError, match=r"is for libdlr 1\.5\.0, and the device has 1\.6\.0"):
         verifier.verify("verify", package, "linux-x86_64", tiny_model.pictures, tiny_model.expected)
 
 
@@ -143,10 +166,6 @@ def test_a_missing_device_environment_says_what_to_do(
         verifier.verify("verify", package, "linux-x86_64", tiny_model.pictures, tiny_model.expected)
 
 
-def _with_library(compiled: CompiledModel, folder: Path, keep: int) -> CompiledModel:
-    """A copy of the compiled folder whose compiled.so ends after `keep` bytes."""
-    folder.mkdir()
-    for path in compiled.folder.iterdir():
-        content = path.read_bytes()
-        (folder / path.name).write_bytes(content[:keep] if path.name == "compiled.so" else content)
+def _copy(compiled: CompiledModel, folder: Path) -> CompiledModel:
+    shutil.copytree(compiled.folder, folder)
     return dataclasses.replace(compiled, folder=folder)

@@ -68,6 +68,16 @@ def test_the_same_model_gives_the_same_bytes(
     assert again.folder != before.folder
 
 
+def test_a_fleet_s_model_can_be_compiled_for_older_cpus_than_this_machine_s(
+    tiny_model: TinyModel, jobs_python: Path, tmp_path: Path
+) -> None:
+    compiler = LocalCompiler(LocalJobs(tmp_path, jobs_python, seconds=300), cpu="")
+
+    compiled = compiler.compile("fleet", tiny_model.trained, "linux-x86_64", lambda _: None)
+
+    assert compiled.target == "llvm -mtriple=x86_64-linux-gnu -mcpu=x86-64-v3"
+
+
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
