@@ -13,7 +13,6 @@ from backends.ports import Progress
 
 _ATTEMPTS = 5  # in a row without a single new byte
 _SECONDS = 30.0
-_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ def _go_on(url: str, part: Path, have: int, progress: Progress) -> None:
         length = int(answer.headers.get("Content-Length", 0))
         total = done + length if length else 0
         with part.open("ab" if resumed else "wb") as stream:
-            for block in answer.iter_raw(_BLOCK):
+            for block in answer.iter_raw():
                 stream.write(block)
                 done += len(block)
                 progress(done, total)
