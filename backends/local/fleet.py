@@ -88,7 +88,11 @@ class LocalFleet:
         document = _document(thing, identifier, components, merge)
         path = self._deployments(thing) / f"{identifier}.json"
         write_json(path, document)
-        answer = self._wait_for_end(thing, path)
+        try:
+            answer = self._wait_for_end(thing, path)
+        except KeyboardInterrupt:
+            _withdraw(thing, path)
+            raise
         deployment = _deployment(thing, identifier, answer)
         if deployment.status != "SUCCEEDED":
             status = deployment.detailed_status or deployment.status
@@ -313,6 +317,14 @@ def _document(
         "configurationValidationPolicy": {"timeout": 30},
         "requiredCapabilities": [],
     }
+
+
+def _withdraw(thing: str, path: Path) -> None:
+    """Cancels a deployment that the device has not begun; what it has begun, it ends properly."""
+    status = path.with_name(f"{path.stem}.status.json")
+    if not status.exists():
+        answer = {"deploymentId": path.stem, "thing": thing, "status": "CANCELED"}
+        write_json(status, {**answer, "detailedStatus": "CANCELED", "reason": "withdrawn"})
 
 
 def _deployment(thing: str, identifier: str, answer: Mapping[str, Any]) -> Deployment:

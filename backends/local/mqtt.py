@@ -144,6 +144,8 @@ class MqttLink:
             clean_session=False,
             username=broker.username or None,
             password=broker.password or None,
+            reconnect_min_timeout_secs=1,  # ending a lost connection waits for its next attempt
+            reconnect_max_timeout_secs=1,
             keep_alive_secs=KEEP_ALIVE_SECONDS,
             ping_timeout_ms=PING_TIMEOUT_MS,
             protocol_operation_timeout_ms=int(OPERATION_SECONDS * 1000),

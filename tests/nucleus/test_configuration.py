@@ -1,12 +1,13 @@
 """Configuration decides what a device does: a wrong merge silently runs the wrong thing."""
 
 import json
+from typing import Any
 
 import pytest
 
 from backends.local.nucleus.configuration import Configuration, update
 
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {
     "name": None,
     "mode": "REQUEST",
     "network": {"useHttps": True, "port": {"http": 80, "https": 443}},
@@ -14,7 +15,7 @@ DEFAULTS = {
 }
 
 
-def configured(*updates: tuple[list[str], dict[str, object], int]) -> Configuration:
+def configured(*updates: tuple[list[str], dict[str, Any], int]) -> Configuration:
     configuration = Configuration()
     for reset, merge, time in updates:
         update(configuration, "app", defaults=DEFAULTS, reset=reset, merge=merge, time=time)
@@ -22,7 +23,7 @@ def configured(*updates: tuple[list[str], dict[str, object], int]) -> Configurat
 
 
 def test_the_worked_example_of_the_developer_guide() -> None:
-    first = {
+    first: dict[str, Any] = {
         "name": "Factory 2A",
         "network": {"useHttps": False, "port": {"http": 8080}},
         "tags": ["a"],

@@ -1,6 +1,5 @@
 """What comes onto the device is exactly what was published, and can do no harm while it arrives."""
 
-import os
 import stat
 import zipfile
 from pathlib import Path
@@ -102,12 +101,12 @@ def test_an_archive_that_reaches_outside_is_refused_whole(
     tmp_path: Path, entry: tuple[str, int]
 ) -> None:
     archive = archive_of(tmp_path / "code.zip", ("good.txt", 0o100644), entry)
-    before = set(os.listdir(tmp_path))
+    before = set(tmp_path.iterdir())
 
     with pytest.raises(PackageFault):
         unpack(archive, tmp_path / "code", ZIP)
 
-    assert set(os.listdir(tmp_path)) == before
+    assert set(tmp_path.iterdir()) == before
 
 
 def test_an_archive_that_is_too_large_unpacked_is_refused(

@@ -66,7 +66,8 @@ class Consent:
                     if not accepted:
                         raise RejectedError(f"{name} rejects its configuration: {message}")
         except TimeoutError as error:
-            silent = [n for n in asked if not self._verdicts[n, deployment].done()]
+            verdicts = {name: self._verdicts[name, deployment] for name in asked}
+            silent = [n for n, v in verdicts.items() if v.cancelled() or not v.done()]
             names = ", ".join(silent)
             raise RejectedError(
                 f"{names} did not say within {timeout:g} s whether it takes its configuration"

@@ -113,8 +113,11 @@ class CoreDevice:
     async def _take_deployments(self) -> None:
         self._identity.deployments.mkdir(parents=True, exist_ok=True)
         while True:
-            for path, document in self._pending():
-                await self._take(path, document)
+            try:
+                for path, document in self._pending():
+                    await self._take(path, document)
+            except OSError as error:
+                logger.warning("deployments wait, the disk cannot be written: %s", error)
             await asyncio.sleep(POLL_SECONDS)
 
     def _pending(self) -> list[tuple[Path, Document]]:

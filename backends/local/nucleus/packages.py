@@ -88,9 +88,12 @@ class Packages:
         if fresh:
             source = self._source(artifact.uri)
             partial = target.with_name(f".{target.name}.part")
-            _copy(source, partial, artifact)
-            partial.chmod(_mode(artifact))
-            partial.replace(target)
+            try:
+                _copy(source, partial, artifact)
+                partial.chmod(_mode(artifact))
+                partial.replace(target)
+            finally:
+                partial.unlink(missing_ok=True)
         if artifact.unzip:
             folder = self._layout.unarchived(name, version) / target.name.rpartition(".")[0]
             if fresh or not folder.is_dir():
@@ -170,7 +173,6 @@ def _copy(source: Path, target: Path, artifact: Artifact) -> None:
         os.fsync(sink.fileno())
     digest = base64.b64encode(seen.digest()).decode()
     if artifact.digest and digest != artifact.digest:
-        target.unlink()
         raise PackageFault(
             f"{artifact.uri}: the digest is {digest}, and the recipe says {artifact.digest}"
         )
