@@ -24,8 +24,8 @@ def open_cache(folder: Path, root: Path) -> Iterator["IngestCache"]:
     cache = IngestCache(_usable(folder / f"ingest-{name}.sqlite"))
     try:
         yield cache
-        cache.commit()
     finally:
+        cache.commit()  # each row holds for itself: an interrupted run keeps what it has seen
         cache.close()
 
 
