@@ -125,7 +125,7 @@ def _command(key: str, value: Any) -> Tuple[str, ...]:
 
 
 def _number(low: float, high: float, unit: str) -> Callable[[str, Any], float]:
-    allowed = f"a number from {low:g} to {high:g}{unit}"
+    allowed = f"a number from {low:.10g} to {high:.10g}{unit}"
 
     def read(key: str, value: Any) -> float:
         number = math.nan
