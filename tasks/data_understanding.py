@@ -14,7 +14,7 @@ from backends.errors import InvalidInputError
 from backends.ports import Progress, Source
 from backends.workers import map_in_order
 from tasks.ingest_cache import IngestCache, open_cache
-from tasks.manifest import COLUMNS, PictureFile, describe, picture_files
+from tasks.manifest import COLUMNS, PictureFile, describe, look_at, picture_files
 from tasks.progress import log_progress
 from tasks.retrying import CALLS_BACKEND
 
@@ -78,7 +78,7 @@ def _look_at_new_files(
     done = total - missing
     progress(done, total)
     found = map_in_order(
-        _describe_file,
+        look_at,
         _new_files(root, known),
         workers if missing >= _WORTH_A_POOL else 1,
         what="ingest",
@@ -94,10 +94,6 @@ def _look_at_new_files(
 
 def _new_files(root: Path, known: IngestCache) -> Iterator[PictureFile]:
     return (file for file in picture_files(root) if known.row(file) is None)
-
-
-def _describe_file(file: PictureFile) -> tuple[PictureFile, dict[str, Any]]:
-    return file, describe(file)
 
 
 def _rows(root: Path, known: IngestCache) -> Iterator[dict[str, Any]]:
