@@ -41,15 +41,23 @@ class LocalJobs:
 
     The same name and inputs again: a finished job is joined, a half-done one goes on from its
     checkpoints. Other inputs under the same name start afresh.
+
+    A job computes with `threads` threads; 0: one per core. A training's last bits depend on it.
     """
 
     def __init__(
-        self, root: Path, python: Path, seconds: float, programs: Path = PROJECT / "jobs"
+        self,
+        root: Path,
+        python: Path,
+        seconds: float,
+        programs: Path = PROJECT / "jobs",
+        threads: int = 0,
     ) -> None:
         self._root = root
         self._python = python
         self._seconds = seconds
         self._programs = programs
+        self._threads = threads
 
     def run(
         self,
@@ -119,7 +127,7 @@ class LocalJobs:
                 last.append(line)
                 on_line(line)
 
-            environment = _environment(folder.path)
+            environment = _environment(folder.path, self._threads or len(os.sched_getaffinity(0)))
             wanted = job_process.Program(
                 arguments, environment, folder.path, self._seconds, (lock,)
             )
@@ -134,14 +142,14 @@ class LocalJobs:
             raise JobError(job, _reason(folder, status, last))
 
 
-def _environment(root: Path) -> dict[str, str]:
+def _environment(root: Path, threads: int) -> dict[str, str]:
     """What a job may know: nothing of ours, no credentials."""
     given = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     return given | {
         "SM_ML_ROOT": str(root),
         "TRAINING_JOB_NAME": root.name,
         "EDGEWARD_JOB_STDIN_IS_ALIVE": "1",
-        "OMP_NUM_THREADS": str(len(os.sched_getaffinity(0))),
+        "OMP_NUM_THREADS": str(threads),
         "MXNET_SUBGRAPH_VERBOSE": "0",
         "TOPHUB_LOCATION": "NONE",
         "PYTHONUNBUFFERED": "1",

@@ -1,6 +1,7 @@
 """No hyperparameter is decoration: each changes what is learned, kept or said, or is refused."""
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -118,7 +119,14 @@ def outcomes(
     (folder / "cases.json").write_text(json.dumps(cases))
     program = Path(__file__).parent / "programs/train_cases.py"
     command = [jobs_python, program, PROJECT / "jobs", folder / "cases.json", folder]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(
+        command,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     outcome: dict[str, Any] = json.loads(done.stdout)
     return outcome

@@ -70,7 +70,7 @@ def test_the_tasks_train_predict_and_show_each_epoch_as_it_ends(
     jobs_python: Path, tmp_path: Path
 ) -> None:
     data = pack(jobs_python, tmp_path)
-    jobs = LocalJobs(tmp_path, jobs_python, 120)
+    jobs = LocalJobs(tmp_path, jobs_python, 120, threads=1)
     plan = TrainingPlan(image_shape="3,8,8", epochs=2, mini_batch_size=20)
     seen: list[Epoch] = []
 
