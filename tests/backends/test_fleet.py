@@ -3,6 +3,7 @@
 What would break for a user: `edgeward run` deploys through exactly these calls.
 """
 
+import asyncio
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from amqtt.broker import Broker
 
 from backends.errors import BackendUnavailableError, DeploymentError, InvalidInputError
 from backends.local.fleet import LocalFleet
@@ -60,6 +62,30 @@ while True:
         topic_name="ml/dlr/image-classification", qos="1", payload=json.dumps(message).encode()
     )
     changed.wait()
+"""
+VALIDATOR = """
+import threading
+from awsiot.greengrasscoreipc import model
+from awsiot.greengrasscoreipc.clientv2 import GreengrassCoreIPCClientV2
+
+client = GreengrassCoreIPCClientV2()
+
+def judge(event):
+    asked = event.validate_configuration_update_event
+    wrong = asked.configuration["Interval"] < 0
+    client.send_configuration_validity_report(
+        configuration_validity_report=model.ConfigurationValidityReport(
+            deployment_id=asked.deployment_id,
+            status="REJECTED" if wrong else "ACCEPTED",
+            message="Interval is negative" if wrong else None,
+        )
+    )
+
+client.subscribe_to_validate_configuration_updates(
+    on_stream_event=judge, on_stream_error=lambda e: True, on_stream_closed=lambda: None
+)
+print("listening", flush=True)
+threading.Event().wait()
 """
 RUN_APP = {
     "Run": {
@@ -291,6 +317,67 @@ def test_results_that_the_broker_missed_arrive_once_it_is_back(
     fleet.ensure_cloud()
     results = fleet.results(THING, since, 2, timeout=30)
     assert [result.label for result in results] == ["cat", "night"]
+
+
+@pytest.fixture
+def anonymous_broker() -> Iterator[int]:
+    """Somebody else's broker: no passwords of ours. Gives its port."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    async def start() -> Broker:
+        listeners = {"default": {"type": "tcp", "bind": "127.0.0.1:0"}}
+        plugin = "amqtt.plugins.authentication.AnonymousAuthPlugin"
+        broker = Broker({"listeners": listeners, "plugins": {plugin: {"allow_anonymous": True}}})
+        await broker.start()
+        return broker
+
+    broker = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
+    yield broker._servers["default"].instance.sockets[0].getsockname()[1]
+    asyncio.run_coroutine_threadsafe(broker.shutdown(), loop).result(10)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+def test_devices_can_report_to_another_broker(
+    home: Path, store: Store, anonymous_broker: int
+) -> None:
+    store.add(
+        "app", "1.0.0", RUN_APP, defaults={"accessControl": ACCESS, "Word": "cat"},
+        files={"app.py": APP},
+    )  # fmt: skip
+    mqtt = MqttSettings(host="127.0.0.1", port=anonymous_broker)
+    fleet = LocalFleet(Settings(home=home, mqtt=mqtt), settle_seconds=0.5)
+    try:
+        since = now()
+        fleet.deploy(THING, {"app": "1.0.0"}, {})
+        (result,) = fleet.results(THING, since, 1, timeout=20)
+    finally:
+        fleet.stop_everything()
+
+    assert result.label == "cat"
+
+
+def test_a_component_that_rejects_its_new_configuration_stops_the_deployment(
+    store: Store, fleet: LocalFleet
+) -> None:
+    store.add(
+        "app", "1.0.0", {"Run": f"exec {sys.executable} {{artifacts:decompressedPath}}/code/v.py"},
+        defaults={"Interval": 5}, files={"v.py": VALIDATOR},
+    )  # fmt: skip
+    fleet.deploy(THING, {"app": "1.0.0"}, {})
+    until(lambda: "listening" in fleet.logs(THING)["app"].read_text())
+
+    with pytest.raises(DeploymentError) as refused:
+        fleet.deploy(THING, {"app": "1.0.0"}, {"app": {"Interval": -1}})
+    fleet.deploy(THING, {"app": "1.0.0"}, {"app": {"Interval": 7}})
+
+    assert refused.value.status == "FAILED_NO_STATE_CHANGE"
+    assert "app rejects its configuration: Interval is negative" in refused.value.reason
+    state = json.loads((fleet._root / "things" / THING / "config/state.json").read_text())
+    assert state["configuration"]["app"]["Interval"][1] == 7
 
 
 def test_a_port_that_is_taken_is_named_with_the_remedy(home: Path) -> None:

@@ -9,6 +9,7 @@ another broker, there is none of ours: the rules subscribe there.
 import argparse
 import asyncio
 import contextlib
+import hashlib
 import logging
 import os
 import signal
@@ -51,7 +52,7 @@ class CloudSide:
             broker = self._given_broker()
         else:
             own, broker = await self._own_broker()
-        link = MqttLink(broker.username or RULES_CLIENT, lambda: broker, self._receive)
+        link = MqttLink(self._client_id(), lambda: broker, self._receive)
         connecting = asyncio.create_task(link.run())
         try:
             for rule in RULES:
@@ -66,6 +67,12 @@ class CloudSide:
             if own is not None:
                 await own.shutdown()
             self._tables.close()
+
+    def _client_id(self) -> str:
+        """At a broker that others use as well, one that only this folder has."""
+        if not self._settings.host:
+            return RULES_CLIENT
+        return f"{RULES_CLIENT}-{hashlib.sha256(bytes(self._folder)).hexdigest()[:12]}"
 
     def _given_broker(self) -> Broker:
         return Broker(

@@ -101,9 +101,13 @@ class Service:
         self._log.close()
 
     def report(self, state: State) -> None:
-        """What the component says about itself (UpdateState)."""
+        """What the component says about itself (UpdateState).
+
+        RUNNING forgives errors on the way there, but not those of having run: a component that
+        gets ready and crashes, again and again, is BROKEN in the end as well.
+        """
         if state is State.RUNNING:
-            self._errors.clear()
+            self._errors = {s: times for s, times in self._errors.items() if s is State.RUNNING}
         if self._report is not None and not self._report.done():
             self._report.set_result(state)
 
