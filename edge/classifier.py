@@ -74,6 +74,8 @@ class Classifier:
         except Exception as error:  # DLR raises bare exceptions of several kinds
             raise InferenceError(f"DLR: {error}") from error
         probabilities: Floats = np.asarray(outputs[0], dtype=np.float32).reshape(-1)
+        if not np.isfinite(probabilities).all():
+            raise InferenceError("the model's answer is not finite")
         return probabilities
 
     def scores(self, picture: Union[Image.Image, Floats]) -> Mapping[str, float]:
