@@ -25,9 +25,9 @@ _FINER = 2  # drawn this much larger, then reduced: smooth edges
 # canvas' height), and half its length in metres.
 _SUBJECTS = {
     "person": (draw_person, (0.37, 0.48), 0.35),
-    "child": (draw_child, (0.37, 0.54), 0.3),
+    "child": (draw_child, (0.37, 0.52), 0.3),
     "dog": (draw_dog, (0.62, 0.88), 0.5),
-    "cat": (draw_cat, (0.8, 1.2), 0.35),
+    "cat": (draw_cat, (0.85, 1.2), 0.35),
     "car": (draw_car, (0.17, 0.27), 1.7),
     "bicycle": (draw_bicycle, (0.36, 0.58), 0.8),
     "deer": (draw_deer, (0.26, 0.45), 0.7),
@@ -98,7 +98,7 @@ def _subject(
     shift = 0.0 if soft else rng.uniform(-0.5, 0.5) * half
     draw_shadow(pencil, pen, half * rng.uniform(0.9, 1.3), 60 if soft else 115, shift)
     figure(pen, rng)
-    if rng.random() < 0.15:
+    if rng.random() < 0.12:
         draw_foreground(pencil, rng, view, x, half * 2 * scale)
 
 

@@ -58,7 +58,7 @@ class Build:
 def grown_up(rng: Random) -> Build:
     return Build(
         height=rng.uniform(1.58, 1.92),
-        head=rng.uniform(0.125, 0.14),
+        head=rng.uniform(0.12, 0.135),
         legs=rng.uniform(0.46, 0.5),
         shoulders=rng.uniform(0.23, 0.27),
         girth=rng.uniform(0.85, 1.25),
@@ -68,7 +68,7 @@ def grown_up(rng: Random) -> Build:
 def child(rng: Random) -> Build:
     return Build(
         height=rng.uniform(0.8, 1.12),
-        head=rng.uniform(0.215, 0.25),
+        head=rng.uniform(0.225, 0.26),
         legs=rng.uniform(0.34, 0.4),
         shoulders=rng.uniform(0.2, 0.24),
         girth=rng.uniform(0.95, 1.2),
@@ -130,7 +130,7 @@ def _draw(pen: Pen, rng: Random, build: Build, stride: float) -> None:
 
 
 def _vary(rng: Random, colour: Colour) -> Colour:
-    return shade(colour, rng.uniform(0.7, 1.15))
+    return shade(colour, rng.uniform(0.85, 1.25))
 
 
 def _legs(

@@ -90,12 +90,12 @@ def draw_foreground(
     draw: ImageDraw.ImageDraw, rng: Random, view: View, near: float, width: float
 ) -> None:
     """Something in front of the camera that covers a part of what is at column `near`."""
-    x = near + rng.choice((-1, 1)) * width * rng.uniform(0.3, 0.55)
+    x = near + rng.choice((-1, 1)) * width * rng.uniform(0.5, 0.85)
     colour = shade(rng.choice(THINGS), rng.uniform(0.6, 1.0))
     kind = rng.random()
     if kind < 0.45:
         green = shade(rng.choice(GRASS), rng.uniform(0.45, 0.85))
-        top = view.height * rng.uniform(0.62, 0.8)
+        top = view.height * rng.uniform(0.7, 0.85)
         for _ in range(14):
             r = view.height * rng.uniform(0.03, 0.08)
             cx, cy = x + rng.uniform(-1, 1) * width * 0.35, top + rng.uniform(0, view.height - top)
