@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-_LEAST_MASS = 0.05  # of both samples' average in a bin: thinner bins are joined with the next
+_LEAST_MASS = 0.1  # of both samples' average in a bin: thinner bins are joined with the next
 _SMOOTHING = 0.5  # pictures added to each bin, so that an empty one is not infinitely surprising
 _RARE = 0.001  # how often chance may surprise, all comparisons together
 _BITS = 1 / math.log(2)
@@ -22,7 +22,8 @@ _BITS = 1 / math.log(2)
 class Effect:
     """An effect size: `raw` as the formula gives it, `size` what is left without chance.
 
-    `size` is `raw` less its bias, and 0 where a change of this size is no surprise.
+    `size` is a lower bound: `raw` less what chance adds, two standard deviations above its mean,
+    and 0 where a change of this size is no surprise.
     """
 
     raw: float
@@ -79,7 +80,7 @@ def _without_chance(
     unit = scale * (1 / n + 1 / m)
     if raw <= unit * surprising_chi_squared(freedom, comparisons):
         return Effect(raw, 0.0)
-    return Effect(raw, max(0.0, raw - unit * freedom))
+    return Effect(raw, max(0.0, raw - unit * (freedom + 2 * math.sqrt(2 * freedom))))
 
 
 def _joined(before: Sequence[int], now: Sequence[int]) -> tuple[list[int], list[int]]:

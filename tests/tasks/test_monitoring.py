@@ -68,10 +68,7 @@ def test_a_quiet_device_is_reported_as_ok(tmp_path: Path) -> None:
 
     assert (report.status, report.drifted) == ("ok", ())
     assert [check.name for check in report.checks if check.passed] == [
-        *(
-            f"input.{name}"
-            for name in ("brightness", "contrast", "saturation", "sharpness", "entropy")
-        ),
+        *(f"input.{name}" for name in PICTURE_FEATURES),
         "prediction.labels",
         "confidence",
         "pictures.unreadable",
