@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STEM = "image-classification"
-ARCHIVE = "model.tar.gz"
 
 
 @dataclass(frozen=True)
@@ -42,11 +41,15 @@ def params_name(epoch: int) -> str:
 
 
 def save_params(path: Path, arguments: dict[str, Any], auxiliaries: dict[str, Any]) -> None:
-    """Same values, same bytes; the file appears whole or not at all."""
+    """Same values, same bytes; the file appears whole or not at all.
+
+    MXNet does not notice when the disk fills up while it closes the file, but reading it back does.
+    """
     named = {f"arg:{name}": value for name, value in sorted(arguments.items())}
     named |= {f"aux:{name}": value for name, value in sorted(auxiliaries.items())}
     unfinished = path.with_suffix(".tmp")
     mx.nd.save(str(unfinished), named)
+    mx.nd.load(str(unfinished))
     unfinished.replace(path)
 
 
@@ -84,10 +87,10 @@ def load(channel: Path, scratch: Path) -> Model:
 
 
 def _unpacked(channel: Path, scratch: Path) -> Path:
-    archive = channel / ARCHIVE
-    if not archive.exists():
+    archives = sorted(channel.glob("*.tar.gz"))
+    if not archives:
         return channel
-    with tarfile.open(archive) as tar:
+    with tarfile.open(archives[0]) as tar:
         for member in tar:
             name = os.path.basename(member.name)  # noqa: PTH119 - never outside of `scratch`
             if member.isfile() and (content := tar.extractfile(member)):

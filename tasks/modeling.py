@@ -1,5 +1,6 @@
 """Modeling (CRISP-DM 4): train a candidate, and ask it about pictures that it has not seen."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from backends.training_job import Augmentation, Choices, Count, Layers, Learning
 from tasks.retrying import CALLS_BACKEND
 
 FIRST_STEP, SECOND_STEP = 0.6, 0.85
+STAMPED = re.compile(r"\[[^]]* INFO \d+\] ")  # the training's own lines, without MXNet's chatter
 
 
 class TrainingPlan(Choices):
@@ -61,7 +63,7 @@ def train_model(
     logger, curve = get_run_logger(), LearningCurve(validates=bool(data.validation))
 
     def follow(line: str) -> None:
-        if "Epoch[" in line:
+        if STAMPED.match(line):
             logger.info("%s %s", job, line)
         if (epoch := curve.feed(line)) and on_epoch:
             on_epoch(epoch)
