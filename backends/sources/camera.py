@@ -32,6 +32,7 @@ _SUBJECTS = {
     "bicycle": (draw_bicycle, (0.36, 0.58), 0.8),
     "deer": (draw_deer, (0.26, 0.45), 0.7),
 }
+_TALL = {"person": 1.85, "deer": 1.7}  # metres
 _SKIES: tuple[tuple[str, Colour, tuple[float, float, float]], ...] = (
     ("clear", (130, 175, 225), (1.0, 1.0, 1.0)),
     ("clear", (120, 165, 220), (1.08, 1.03, 0.95)),
@@ -89,8 +90,9 @@ def _subject(
     label: str, pencil: ImageDraw.ImageDraw, rng: Random, view: View, weather: str
 ) -> None:
     figure, (far, near), half = _SUBJECTS[label]
-    lowest = (view.height * 1.02 - view.horizon) / view.camera
-    scale = min(view.height * rng.uniform(far, near), lowest)
+    scale = min(view.height * rng.uniform(far, near), view.scale(view.height * 1.02))
+    if label in _TALL:  # the head stays on the picture
+        scale = min(scale, view.horizon / (_TALL[label] - view.camera))
     row = view.row(scale)
     x = view.width * rng.uniform(0.25, 0.75)
     pen = Pen(pencil, (x, row), scale, rng.choice((-1, 1)))
