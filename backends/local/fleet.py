@@ -6,12 +6,13 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from backends.artifacts import Deployment, DeviceResult, Platform
 from backends.errors import BackendUnavailableError, DeploymentError, InvalidInputError
+from backends.local.deployment_document import new_document, outcome, withdraw
+from backends.local.device_status import ComponentStatus, DeviceStatus, running, stopped
 from backends.local.files import read_json, write_json
 from backends.local.history import former_deployment
 from backends.local.machine import this_platform
@@ -20,31 +21,14 @@ from backends.local.results import ResultReader
 from backends.local.scene import set_scene
 from backends.settings import PROJECT, Settings
 
+__all__ = ["ComponentStatus", "DeviceStatus", "LocalFleet", "check_thing"]
+
 THING = re.compile(r"[a-zA-Z0-9:_-]{1,128}")
 CLOUD = "cloud"
 READY_SECONDS = 60.0
 DEPLOY_SECONDS = 600.0
 _TICK = 0.05
 _LAST_LINES = 20
-
-
-@dataclass(frozen=True, slots=True)
-class ComponentStatus:
-    version: str
-    state: str
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceStatus:
-    """A thing as it is now; what its components were, when it does not run."""
-
-    thing: str
-    running: bool
-    pid: int | None
-    connected: bool
-    components: Mapping[str, ComponentStatus] = field(default_factory=dict)
-    last_deployment: Mapping[str, str] | None = None
 
 
 class LocalFleet:
@@ -83,21 +67,9 @@ class LocalFleet:
         if unknown:
             reason = f"{unknown[0]} is configured, and not deployed"
             raise InvalidInputError("deployment", reason, "Name it among the components.")
-        self.start_device(thing)
-        identifier = str(uuid.uuid4())
-        document = _document(thing, identifier, components, merge)
-        path = self._deployments(thing) / f"{identifier}.json"
-        write_json(path, document)
-        try:
-            answer = self._wait_for_end(thing, path)
-        except KeyboardInterrupt:
-            _withdraw(thing, path)
-            raise
-        deployment = _deployment(thing, identifier, answer)
-        if deployment.status != "SUCCEEDED":
-            status = deployment.detailed_status or deployment.status
-            raise DeploymentError(thing, identifier, status, deployment.reason)
-        return deployment
+        return self._deploy(
+            thing, lambda identifier: new_document(thing, identifier, components, merge)
+        )
 
     def results(self, thing: str, since: str, count: int, timeout: float) -> Sequence[DeviceResult]:
         """See the port. A device that does not run delivers nothing; that is no error."""
@@ -115,9 +87,18 @@ class LocalFleet:
         return set_scene(self._thing(thing) / "camera", pictures)
 
     def roll_back(self, thing: str) -> None:
-        """See the port. With nothing before the last deployment, the device then runs nothing."""
+        """See the port. With nothing before the last deployment, the device then runs nothing.
+
+        Configuration goes back to the recipes' defaults and what that former deployment merged.
+        """
+        check_thing(thing)
         former = former_deployment(self._deployments(thing))
-        self.deploy(thing, former.components, former.merge)
+        self._deploy(
+            thing,
+            lambda identifier: new_document(
+                thing, identifier, former.components, former.merge, reset=[""]
+            ),
+        )
 
     def ensure_cloud(self) -> Background:
         """The cloud side, started if need be; devices can connect when this returns.
@@ -182,13 +163,29 @@ class LocalFleet:
             raise InvalidInputError(thing, "there is no such device", remedy)
         process = self._processes.find(_process_name(thing))
         if process is None:
-            return _stopped(thing, read_json(root / "config/state.json") or {})
-        return _running(thing, process, read_json(root / "status.json") or {})
+            return stopped(thing, read_json(root / "config/state.json") or {})
+        return running(thing, process.pid, read_json(root / "status.json") or {})
 
     def logs(self, thing: str) -> dict[str, Path]:
         """The current log files: `greengrass` is the device's own, the others are components'."""
         self.device(thing)
         return {path.stem: path for path in sorted((self._thing(thing) / "logs").glob("*.log"))}
+
+    def _deploy(self, thing: str, document: Callable[[str], Mapping[str, Any]]) -> Deployment:
+        self.start_device(thing)
+        identifier = str(uuid.uuid4())
+        path = self._deployments(thing) / f"{identifier}.json"
+        write_json(path, document(identifier))
+        try:
+            answer = self._wait_for_end(thing, path)
+        except KeyboardInterrupt:
+            withdraw(thing, path)
+            raise
+        deployment = outcome(thing, identifier, answer)
+        if deployment.status != "SUCCEEDED":
+            status = deployment.detailed_status or deployment.status
+            raise DeploymentError(thing, identifier, status, deployment.reason)
+        return deployment
 
     def _thing(self, thing: str) -> Path:
         return self._root / "things" / thing
@@ -293,64 +290,3 @@ def _died(what: str, process: Background) -> BackendUnavailableError:
     reason = (complaints or lines or ["it ended at once"])[-1]
     message = reason.partition("__main__: ")[2] or reason
     return BackendUnavailableError(what, message.rstrip("."), f"See {process.log}.")
-
-
-def _document(
-    thing: str,
-    identifier: str,
-    components: Mapping[str, str],
-    merge: Mapping[str, Mapping[str, object]],
-) -> dict[str, Any]:
-    return {
-        "deploymentId": identifier,
-        "configurationArn": f"arn:aws:greengrass:local:000000000000:configuration:thing/{thing}:1",
-        "creationTimestamp": round(time.time() * 1000),
-        "components": {
-            name: {
-                "version": version,
-                "configurationUpdate": {"merge": dict(merge.get(name, {})), "reset": []},
-            }
-            for name, version in components.items()
-        },
-        "failureHandlingPolicy": "ROLLBACK",
-        "componentUpdatePolicy": {"timeout": 60, "action": "NOTIFY_COMPONENTS"},
-        "configurationValidationPolicy": {"timeout": 30},
-        "requiredCapabilities": [],
-    }
-
-
-def _withdraw(thing: str, path: Path) -> None:
-    """Cancels a deployment that the device has not begun; what it has begun, it ends properly."""
-    status = path.with_name(f"{path.stem}.status.json")
-    if not status.exists():
-        answer = {"deploymentId": path.stem, "thing": thing, "status": "CANCELED"}
-        write_json(status, {**answer, "detailedStatus": "CANCELED", "reason": "withdrawn"})
-
-
-def _deployment(thing: str, identifier: str, answer: Mapping[str, Any]) -> Deployment:
-    components = answer.get("components", {})
-    return Deployment(
-        id=identifier,
-        thing=thing,
-        status=str(answer.get("status", "")),
-        detailed_status=str(answer.get("detailedStatus", "")),
-        reason=str(answer.get("reason", "")),
-        components={name: str(entry["version"]) for name, entry in components.items()},
-    )
-
-
-def _running(thing: str, process: Background, status: Mapping[str, Any]) -> DeviceStatus:
-    components = {
-        name: ComponentStatus(str(c["version"]), str(c["state"]), str(c.get("reason", "")))
-        for name, c in status.get("components", {}).items()
-    }
-    connected = bool(status.get("connected"))
-    return DeviceStatus(thing, True, process.pid, connected, components, status.get("deployment"))
-
-
-def _stopped(thing: str, state: Mapping[str, Any]) -> DeviceStatus:
-    components = {
-        name: ComponentStatus(str(version), "STOPPED")
-        for name, version in state.get("components", {}).items()
-    }
-    return DeviceStatus(thing, False, None, False, components, state.get("deployment"))

@@ -20,6 +20,8 @@ import pytest
 from amqtt.broker import Broker
 
 from backends.errors import BackendUnavailableError, DeploymentError, InvalidInputError
+from backends.local.deployment_document import new_document
+from backends.local.files import write_json
 from backends.local.fleet import LocalFleet
 from backends.settings import MqttSettings, Settings
 from tests.fakes.component_store import Store
@@ -221,6 +223,24 @@ def test_what_cannot_be_fetched_changes_nothing(
     assert component_processes(fleet) == child
 
 
+def test_a_device_is_given_back_what_it_ran_before_its_last_deployment(
+    store: Store, fleet: LocalFleet
+) -> None:
+    store.add("app", "1.0.0", SLEEP, defaults={"Word": "a"})
+    store.add("app", "1.1.0", SLEEP, defaults={"Word": "b"})
+    fleet.deploy(THING, {"app": "1.0.0"}, {"app": {"Mine": 1}})
+    fleet.deploy(THING, {"app": "1.1.0"}, {"app": {"Mine": 2, "More": 3}})
+
+    fleet.roll_back(THING)
+
+    assert fleet.device(THING).components["app"].version == "1.0.0"
+    state = json.loads((fleet._root / "things" / THING / "config/state.json").read_text())
+    assert {key: leaf[1] for key, leaf in state["configuration"]["app"].items()} == {
+        "Word": "a",
+        "Mine": 1,
+    }
+
+
 def component_processes(fleet: LocalFleet) -> set[int]:
     pid = fleet.device(THING).pid
     return {child.pid for child in psutil.Process(pid).children(recursive=True)}
@@ -291,6 +311,42 @@ def test_a_deployment_that_the_device_did_not_finish_is_taken_up_when_it_returns
         )
     )
     until(lambda: (fleet.device(THING).last_deployment or {}).get("status") == "SUCCEEDED")
+
+
+def test_a_device_that_is_killed_at_any_moment_of_a_deployment_ends_up_new_and_never_between(
+    store: Store, fleet: LocalFleet
+) -> None:
+    """Killed while it resolves, installs, starts and settles; then it takes the deployment up."""
+    step = {"Install": "sleep 0.2", **SLEEP}
+    store.add("base", "1.0.0", step, defaults={"V": 1})
+    store.add("app", "1.0.0", step, needs={"base": {"VersionRequirement": "=1.0.0"}})
+    fleet.deploy(THING, {"app": "1.0.0"}, {})
+    root = fleet._root / "things" / THING
+    for number, seconds in enumerate((0.1, 0.35, 0.7), start=2):
+        version = f"{number}.0.0"
+        store.add("base", version, step, defaults={"V": number}, files={"a.txt": "a"})
+        store.add("app", version, step, needs={"base": {"VersionRequirement": f"={version}"}})
+        document = new_document(THING, version.replace(".", "-"), {"app": version}, {})
+        pid = fleet.start_device(THING).pid
+        write_json(fleet._deployments(THING) / f"{document['deploymentId']}.json", document)
+        time.sleep(seconds)  # not for luck: each moment is as good as any other
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: not fleet.device(THING).running)
+        state = json.loads((root / "config/state.json").read_text())
+        assert len(set(state["components"].values())) == 1
+
+        fleet.start_device(THING)
+        until(lambda number=number: succeeded(fleet, f"{number}-0-0"))
+        components = fleet.device(THING).components
+        assert {c.version for c in components.values()} == {version}
+        assert {c.state for c in components.values()} == {"RUNNING"}
+        state = json.loads((root / "config/state.json").read_text())
+        assert state["configuration"]["base"]["V"] == [1, number]
+
+
+def succeeded(fleet: LocalFleet, deployment: str) -> bool:
+    last = fleet.device(THING).last_deployment or {}
+    return (last.get("id"), last.get("status")) == (deployment, "SUCCEEDED")
 
 
 def test_results_that_the_broker_missed_arrive_once_it_is_back(

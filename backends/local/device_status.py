@@ -1,0 +1,43 @@
+"""What a device of this machine is doing: read from its files, for people and programs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentStatus:
+    version: str
+    state: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStatus:
+    """A thing as it is now; what its components were, when it does not run."""
+
+    thing: str
+    running: bool
+    pid: int | None
+    connected: bool
+    components: Mapping[str, ComponentStatus] = field(default_factory=dict)
+    last_deployment: Mapping[str, str] | None = None
+
+
+def running(thing: str, pid: int, status: Mapping[str, Any]) -> DeviceStatus:
+    """Of a process `pid`, by the status file that it keeps."""
+    components = {
+        name: ComponentStatus(str(c["version"]), str(c["state"]), str(c.get("reason", "")))
+        for name, c in status.get("components", {}).items()
+    }
+    connected = bool(status.get("connected"))
+    return DeviceStatus(thing, True, pid, connected, components, status.get("deployment"))
+
+
+def stopped(thing: str, state: Mapping[str, Any]) -> DeviceStatus:
+    """Of a device that is off, by the state that it would come back with."""
+    components = {
+        name: ComponentStatus(str(version), "STOPPED")
+        for name, version in state.get("components", {}).items()
+    }
+    return DeviceStatus(thing, False, None, False, components, state.get("deployment"))
