@@ -190,20 +190,15 @@ def statistics(picture: Picture) -> dict[str, float]:
     deviation of the luma's Laplacian. entropy: Shannon entropy of the 8-bit luma over 8 bit.
     """
     small = _measured(picture.rgb)
-    pixels = np.asarray(small, dtype=np.uint8)
-    grey = np.asarray(small.convert("L"), dtype=np.uint8)
-    luma: npt.NDArray[np.float32] = grey.astype(np.float32) / np.float32(255)
-    highest = pixels.max(axis=2).astype(np.float32)
-    spread = highest - pixels.min(axis=2)
-    counts = np.bincount(grey.ravel(), minlength=256)
-    shares = counts[counts > 0] / grey.size
+    grey = small.convert("L")
+    luma: npt.NDArray[np.float32] = np.asarray(grey, dtype=np.float32) / np.float32(255)
     edges = _laplacian_deviation(luma)
     values = (
         float(luma.mean()),
         float(luma.std()) * 2,
-        float((spread / np.maximum(highest, 1)).mean()),
+        float(np.asarray(small.convert("HSV").getchannel("S")).mean()) / 255,
         edges / (edges + 0.1),
-        float(-(shares * np.log2(shares)).sum()) / 8,
+        grey.entropy() / 8,
     )
     return {name: min(1.0, max(0.0, round(value, 6))) for name, value in zip(FEATURES, values)}
 
