@@ -53,7 +53,13 @@ class Reporter:
         """Log a result as AWS's component does, count it, publish it if `topic` is not empty."""
         log.info("%s", json.dumps(message))
         self._pictures += 1
-        self._window.add(statistics, message["label"], message["score"], message["latency_ms"])
+        self._window.add(
+            statistics,
+            message["label"],
+            message["score"],
+            message["latency_ms"],
+            message["image_id"],
+        )
         if topic:
             self._delivery.send(topic, result_bytes(message))
 

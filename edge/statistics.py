@@ -9,6 +9,7 @@ import math
 from bisect import bisect_right
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
+from edge.distinct import DistinctPictures
 from edge.fields import (
     expect_keys,
     read_amount,
@@ -146,6 +147,7 @@ class Summary:
         self.features: Dict[str, Distribution] = {name: Distribution() for name in FEATURES}
         self.latency_bins: List[int] = [0] * (len(LATENCY_BOUNDS_MS) + 1)
         self.labels: Dict[str, int] = {}
+        self.seen = DistinctPictures()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Summary) and self.to_dict() == other.to_dict()
@@ -158,8 +160,9 @@ class Summary:
         label: Optional[str],
         score: Optional[float],
         latency_ms: Optional[float],
+        image_id: Optional[str] = None,
     ) -> None:
-        """Count one picture: statistics, best label, its score, how long the model took.
+        """Count one picture: statistics, best label, its score, how long the model took, its name.
 
         `statistics` must hold all of PICTURE_FEATURES; others are left out. None: not known (a
         data set has no latency).
@@ -177,7 +180,16 @@ class Summary:
             self.latency_bins[bisect_right(LATENCY_BOUNDS_MS, latency_ms)] += 1
         if label is not None:
             self.labels[label] = self.labels.get(label, 0) + 1
+        self.seen.add(image_id)
         self.count += 1
+
+    @property
+    def distinct(self) -> int:
+        """About how many different pictures were counted, never more than `count`.
+
+        Statistics of the same picture over and over are no better than of it once.
+        """
+        return min(self.count, round(self.seen.estimate * 1.05))
 
     def add_unreadable(self) -> None:
         """Count a picture that could not be decoded."""
@@ -210,13 +222,14 @@ class Summary:
             "features": {name: self.features[name].to_dict() for name in FEATURES},
             "latency_ms": {"bins": list(self.latency_bins)},
             "labels": dict(sorted(self.labels.items())),
+            "seen": {"sketch": self.seen.sketch(), "unnamed": self.seen.unnamed},
         }
 
     @classmethod
     def from_dict(cls, document: Any) -> "Summary":
         """Read what `to_dict` wrote. Raises ValueError naming the field that is wrong."""
         keys = ("version", "model_version", "window", "count", "unreadable", "features")
-        expect_keys(document, (*keys, "latency_ms", "labels"), "summary")
+        expect_keys(document, (*keys, "latency_ms", "labels", "seen"), "summary")
         if document["version"] != FORMAT_VERSION:
             raise ValueError(f"version: must be {FORMAT_VERSION}, not {document['version']!r}")
         expect_keys(document["window"], ("start", "end"), "window")
@@ -241,6 +254,9 @@ class Summary:
             read_text(label, "labels"): read_count(held, f"labels.{label}")
             for label, held in document["labels"].items()
         }
+        expect_keys(document["seen"], ("sketch", "unnamed"), "seen")
+        unnamed = read_count(document["seen"]["unnamed"], "seen.unnamed")
+        read.seen = DistinctPictures.read(document["seen"]["sketch"], unnamed, "seen.sketch")
         if max(sum(read.labels.values()), sum(read.latency_bins)) > read.count:
             raise ValueError("count: is less than the labels or latencies counted")
         return read
@@ -262,6 +278,7 @@ def merge(one: Summary, other: Summary) -> Summary:
     both.latency_bins = [
         mine + theirs for mine, theirs in zip(one.latency_bins, other.latency_bins)
     ]
+    both.seen = one.seen.merged(other.seen)
     both.labels = {
         label: one.labels.get(label, 0) + other.labels.get(label, 0)
         for label in sorted({*one.labels, *other.labels})

@@ -32,21 +32,22 @@ class MonitorLimits(BaseModel):
 
 def measure(before: Summary, now: Summary, limits: MonitorLimits) -> Iterator[dict[str, Any]]:
     """One row per check; a measured value is what is left of a change without chance."""
-    enough = before.count and now.count >= limits.min_samples
+    different = before.distinct, now.distinct
+    enough = before.count and now.distinct >= limits.min_samples
     for name in PICTURE_FEATURES if enough else ():
         old, new = before.features[name], now.features[name]
-        effect = population_stability(old.bins, new.bins, COMPARISONS)
+        effect = population_stability(old.bins, new.bins, COMPARISONS, different)
         says = f"mean {name} {_number(old.mean)} in training, {_number(new.mean)} now"
         yield _row(f"input.{name}", effect.size, limits.max_psi, f"PSI {effect.size:.3g}; {says}")
     held, holds = _label_counts(before.labels, now.labels)
     if enough and any(held) and any(holds):
-        mix = jensen_shannon(held, holds, COMPARISONS)
+        mix = jensen_shannon(held, holds, COMPARISONS, different)
         says = f"Jensen-Shannon divergence {mix.size:.3g} bits; {_biggest_move(before, now)}"
         yield _row("prediction.labels", mix.size, as_jensen_shannon(limits.max_psi), says)
     sure, unsure = before.features["confidence"], now.features["confidence"]
     if enough and sure.count and unsure.count:
         says = f"mean confidence {_number(sure.mean)} in training, {_number(unsure.mean)} now"
-        yield _row("confidence", _drop(sure, unsure), limits.max_confidence_drop, says)
+        yield _row("confidence", _drop(sure, unsure, *different), limits.max_confidence_drop, says)
     unreadable = now.unreadable / (now.count + now.unreadable)
     says = f"{now.unreadable} of {now.count + now.unreadable} pictures could not be read"
     yield _row("pictures.unreadable", unreadable, limits.max_unreadable_share, says)
@@ -56,12 +57,12 @@ def _row(check: str, measured: float, limit: float, says: str) -> dict[str, Any]
     return {"check": check, "measured": float(measured), "limit": float(limit), "says": says}
 
 
-def _drop(before: Distribution, now: Distribution) -> float:
+def _drop(before: Distribution, now: Distribution, n: int, m: int) -> float:
     """How much lower the mean is, or 0 where chance could have done it."""
     if before.mean is None or now.mean is None or before.std is None or now.std is None:
         return 0.0
     drop = before.mean - now.mean
-    error = math.sqrt(before.std**2 / before.count + now.std**2 / now.count)
+    error = math.sqrt(before.std**2 / n + now.std**2 / m)
     return max(0.0, drop) if drop > surprise(COMPARISONS) * error else 0.0
 
 

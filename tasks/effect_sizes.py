@@ -30,19 +30,31 @@ class Effect:
     size: float
 
 
-def population_stability(before: Sequence[int], now: Sequence[int], comparisons: int) -> Effect:
+def population_stability(
+    before: Sequence[int],
+    now: Sequence[int],
+    comparisons: int,
+    different: tuple[int, int] | None = None,
+) -> Effect:
     """PSI of two histograms over the same ordered bins; neither may be empty.
 
     `comparisons` is how many features are compared at once (Bonferroni's correction): all of them
-    together surprise by chance in one of a thousand times.
+    together surprise by chance in one of a thousand times. `different` is how many different
+    pictures each side has, where some repeat: repetition is no evidence.
     """
     first, second = _joined(before, now)
     p, q = _shares(first), _shares(second)
     raw = sum((a - b) * math.log(a / b) for a, b in zip(p, q, strict=True))
-    return _without_chance(raw, 1.0, len(first), sum(before), sum(now), comparisons)
+    n, m = different or (sum(before), sum(now))
+    return _without_chance(raw, 1.0, len(first), n, m, comparisons)
 
 
-def jensen_shannon(before: Sequence[int], now: Sequence[int], comparisons: int) -> Effect:
+def jensen_shannon(
+    before: Sequence[int],
+    now: Sequence[int],
+    comparisons: int,
+    different: tuple[int, int] | None = None,
+) -> Effect:
     """Jensen-Shannon divergence in bits, 0..1, of two counts of the same categories."""
     n, m = sum(before), sum(now)
     raw = 0.0
@@ -51,7 +63,7 @@ def jensen_shannon(before: Sequence[int], now: Sequence[int], comparisons: int) 
         middle = (a + b) / 2
         raw += sum(x / 2 * math.log2(x / middle) for x in (a, b) if x)
     kinds = sum(1 for held, holds in zip(before, now, strict=True) if held or holds)
-    return _without_chance(raw, _BITS / 8, kinds, n, m, comparisons)
+    return _without_chance(raw, _BITS / 8, kinds, *(different or (n, m)), comparisons)
 
 
 def as_jensen_shannon(psi: float) -> float:

@@ -54,10 +54,10 @@ def build_baseline(
     shares = table[[f"p{index}" for index in range(len(predictions.classes))]].to_numpy()
     seen = known.loc[table["image_id"], list(PICTURE_FEATURES)].to_dict("records")
     summary = Summary(model_version, datetime.now(UTC).isoformat())
-    for statistics, probabilities in zip(seen, shares, strict=True):
+    for image_id, statistics, probabilities in zip(table["image_id"], seen, shares, strict=True):
         best = int(probabilities.argmax())
         values = {str(name): float(value) for name, value in statistics.items()}
-        summary.add(values, predictions.classes[best], float(probabilities[best]), None)
+        summary.add(values, predictions.classes[best], float(probabilities[best]), None, image_id)
     return _write_json(into / f"{model_version}.json", summary.to_dict())
 
 
@@ -99,8 +99,8 @@ def judge_windows(home: Path, found: NewWindows, limits: MonitorLimits) -> Monit
             unjudged.append(
                 unjudged_version(version, "no baseline: none was written for this version")
             )
-        elif now.count + now.unreadable < limits.min_samples:
-            few = f"too few pictures: {now.count}, and {limits.min_samples} are needed"
+        elif now.distinct + now.unreadable < limits.min_samples:
+            few = f"too few different pictures: {now.distinct}, and {limits.min_samples} are needed"
             unjudged.append(unjudged_version(version, few))
         else:
             rows += [{"model_version": version, **row} for row in measure(before, now, limits)]

@@ -20,6 +20,7 @@ pictures = st.tuples(
     st.one_of(st.none(), st.sampled_from(["car", "dog", "person"])),
     st.one_of(st.none(), shares),
     st.one_of(st.none(), st.floats(0, 1e6)),
+    st.one_of(st.none(), st.text()),
 )
 
 
@@ -66,12 +67,26 @@ def test_a_million_pictures_under_many_labels_stay_under_four_kilobytes() -> Non
     summary = Summary("10.20.30", START)
     for step in range(2000):
         values = {name: math.sin(step * 1.7 + place) ** 2 for place, name in enumerate(FEATURES)}
-        summary.add(values, f"category-{step % 40}", values["confidence"], step / 7)
+        summary.add(values, f"category-{step % 40}", values["confidence"], step / 7, str(step))
     for _ in range(9):  # 2000 · 2⁹ pictures
         summary = merge(summary, summary)
 
     assert summary.count == 1_024_000
     assert len(json.dumps(summary.to_dict(), separators=(",", ":"))) < 4096
+
+
+@pytest.mark.parametrize("different", [0, 1, 20, 100, 1000, 5000])
+def test_a_picture_that_is_seen_again_and_again_counts_as_one(different: int) -> None:
+    first, second = Summary("1", START), Summary("1", START)
+    for summary in (first, second):
+        for number in range(different):
+            for _ in range(2):
+                summary.add(dict.fromkeys(PICTURE_FEATURES, 0.5), "car", 0.5, 1.0, f"p{number}")
+
+    whole = merge(first, second)
+
+    assert whole.count == 4 * different
+    assert different * 0.95 <= whole.distinct <= different * 1.15
 
 
 def test_moments_and_quantiles_are_those_of_the_values() -> None:
@@ -141,6 +156,9 @@ def _set(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (_set("features.contrast.min", 0.9), "features.contrast.min"),
         (_set("features.hue", {}), "hue"),
         (_set("latency_ms.bins", None), "latency_ms.bins"),
+        (_set("seen.sketch", "AAAA"), "seen.sketch"),
+        (_set("seen.sketch", 7), "seen.sketch"),
+        (_set("seen.unnamed", -1), "seen.unnamed"),
         (_set("labels", {"car": 1.5}), "labels.car"),
         (_set("labels", {"car": 9}), "count"),
     ],

@@ -123,8 +123,26 @@ def test_few_pictures_wait_until_there_are_enough(tmp_path: Path) -> None:
     enough = monitor_thing(tmp_path, "hub-1", LIMITS)
 
     assert (early.status, early.pictures) == ("no data", 60)
-    assert "60, and 100 are needed" in early.reason
+    assert "pictures: 6" in early.reason
     assert (enough.status, enough.pictures) == ("ok", 120)
+
+
+def test_a_still_camera_that_repeats_itself_is_no_evidence(tmp_path: Path) -> None:
+    baseline(tmp_path, seen(200, seed=7))
+    store(tmp_path, seen(10, 1, repeated=50))
+
+    report = monitor_thing(tmp_path, "hub-1", LIMITS)
+
+    assert (report.status, report.pictures) == ("no data", 500)
+    assert "too few different pictures: 1" in report.reason
+
+
+def test_pictures_seen_twice_raise_no_more_alarms_than_those_seen_once() -> None:
+    before = seen(200, seed=7)
+
+    alarms = [_failures(list(measure(before, seen(120, n, repeated=9), LIMITS))) for n in range(60)]
+
+    assert sum(map(bool, alarms)) <= 1
 
 
 def test_a_model_without_a_baseline_is_never_called_fine(tmp_path: Path) -> None:

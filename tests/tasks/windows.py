@@ -24,15 +24,21 @@ def seen(
     brightness: float = 0.5,
     confidence: float = 0.85,
     labels: Sequence[str] = LABELS,
+    repeated: int = 1,
 ) -> Summary:
-    """What a device saw in the hour after NOON + `hour`: seeded, around the given means."""
+    """What a device saw in the hour after NOON + `hour`: seeded, around the given means.
+
+    `count` different pictures, each `repeated` times.
+    """
     draw = random.Random(seed)
     start = NOON + timedelta(hours=hour)
     summary = Summary(model_version, start.isoformat(), (start + timedelta(hours=1)).isoformat())
-    for _ in range(count):
+    for number in range(count):
         values = {name: _near(draw, 0.5) for name in PICTURE_FEATURES}
         values["brightness"] = _near(draw, brightness)
-        summary.add(values, draw.choice(labels), _near(draw, confidence), draw.uniform(2, 9))
+        label, score, latency = draw.choice(labels), _near(draw, confidence), draw.uniform(2, 9)
+        for _ in range(repeated):
+            summary.add(values, label, score, latency, f"{seed}/{number}")
     return summary
 
 
