@@ -92,6 +92,11 @@ class Training:
     def _start_from_earlier(self, scratch: Path) -> None:
         if self._job.has_channel("model"):
             earlier = model_files.load(self._job.channel("model"), scratch)
+            if earlier.shape != self._plan.image_shape and not self._plan.use_pretrained_model:
+                raise container.RefusedError(
+                    f"hyperparameter image_shape is {self._plan.image_shape}, and that of the "
+                    f"earlier model in channel 'model' is {earlier.shape}"
+                )
             self._learner.start_from(earlier, new_last_layer=self._plan.use_pretrained_model)
         elif self._plan.use_pretrained_model:
             raise container.RefusedError(

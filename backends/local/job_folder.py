@@ -71,6 +71,10 @@ class JobFolder:
         except (OSError, ValueError, TypeError):
             return None
 
+    def is_whole(self) -> bool:
+        """Whether the results of a finished job are still there."""
+        return self.output.is_dir() and (self.archive.exists() or not _files(self.model))
+
     def write_record(self, record: Record) -> None:
         _write(self.path / "job.json", json.dumps(asdict(record)))
 
@@ -108,7 +112,7 @@ class JobFolder:
 
     def pack_model(self) -> None:
         """Write model/ to model.tar.gz, if there is one: same files, same bytes."""
-        files = sorted(path for path in self.model.rglob("*") if path.is_file())
+        files = _files(self.model)
         if not files:
             return
         unfinished = self.archive.with_suffix(".tmp")
@@ -126,11 +130,15 @@ def fingerprint(
         digest.update(source.name.encode() + _sha256(source))
     digest.update(json.dumps(dict(hyperparameters), sort_keys=True).encode())
     for name, path in sorted(channels.items()):
-        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+        files = [path] if path.is_file() else _files(path)
         for file in files:
             place = file.name if file == path else file.relative_to(path).as_posix()
             digest.update(f"{name}/{place}".encode() + _sha256(file))
     return digest.hexdigest()
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def _sha256(path: Path) -> bytes:

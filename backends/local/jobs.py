@@ -89,7 +89,7 @@ class LocalJobs:
                 if record is None or record.inputs != inputs:
                     folder.clear()
                     record = Record(inputs, "running")
-                if record.state != "finished":
+                if record.state != "finished" or not folder.is_whole():
                     folder.prepare(hyperparameters, channels)
                     record = self._attempt(folder, program, record, lock, on_line)
         except OSError as error:

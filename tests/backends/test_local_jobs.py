@@ -78,6 +78,16 @@ def test_a_finished_job_is_joined_instead_of_run_again(run: Run) -> None:
     assert lines == []
 
 
+def test_a_finished_job_whose_model_was_deleted_runs_again(run: Run) -> None:
+    archive = run().model_archive
+    assert archive is not None
+    before = archive.read_bytes()
+    archive.unlink()
+
+    assert run().model_archive == archive
+    assert archive.read_bytes() == before
+
+
 def test_other_inputs_under_the_same_name_start_afresh(run: Run, tmp_path: Path) -> None:
     channel = tmp_path / "channel"
     channel.mkdir()

@@ -142,6 +142,7 @@ def _earlier_cases(folder: Path, channels: dict[str, str]) -> dict[str, Any]:
         "fresh": (still, {}),
         "other-layers": (still | {"num_layers": "32"}, model),
         "other-classes": (still | {"num_classes": "4"}, model),
+        "other-shape": (still | {"image_shape": "3,6,6"}, model),
         "transferred": (still | {"num_classes": "4", "use_pretrained_model": "1"}, model),
         "no-model": (still, {"model": str(folder)}),
     }
@@ -234,6 +235,7 @@ def test_a_training_continues_from_the_weights_of_the_model_channel(
     [
         ("other-layers", "num_layers, image_shape and num_classes must be those"),
         ("other-classes", "use_pretrained_model 1 starts with a new last layer"),
+        ("other-shape", "that of the earlier model in channel 'model' is (3, 8, 8)"),
         ("no-model", "channel 'model' holds no trained model"),
     ],
 )
