@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from expectations.check import Check
 
@@ -101,16 +102,28 @@ def _section(docs: Path, table: str, checks: Sequence[Check]) -> str:
 
 def _row(check: Check) -> str:
     icon = "fa-info" if check.informative else "fa-check-circle" if check.passed else "fa-times"
-    named = ", ".join(
-        key if str(value) == key else f"{key} ({value})" for key, value in check.unexpected[:SHOWN]
-    )
-    more = len(check.unexpected) - SHOWN
-    found = f"{named} and {more} more" if more > 0 else named or check.observed
-    found = "" if found is None or (found == 0 and not isinstance(found, float)) else found
     return (
         f'<tr><td><i class="{icon}"></i></td><td>{escape(check.gate)}</td>'
-        f"<td>{escape(check.description)}</td><td>{escape(str(found))}</td></tr>"
+        f"<td>{escape(check.description)}</td><td>{escape(_found(check))}</td></tr>"
     )
+
+
+def _found(check: Check) -> str:
+    """The rows that broke it, or what was observed where that says something."""
+    named = [
+        key if str(value) == key else f"{key} ({_short(value)})"
+        for key, value in check.unexpected[:SHOWN]
+    ]
+    if len(check.unexpected) > SHOWN:
+        named.append(f"and {len(check.unexpected) - SHOWN} more")
+    if named:
+        return ", ".join(named)
+    nothing = check.observed is None or (check.passed and isinstance(check.observed, list))
+    return "" if nothing or check.observed == 0 else _short(check.observed)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _umask() -> int:
