@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -336,7 +337,7 @@ def test_a_device_that_is_killed_at_any_moment_of_a_deployment_ends_up_new_and_n
         assert len(set(state["components"].values())) == 1
 
         fleet.start_device(THING)
-        until(lambda number=number: succeeded(fleet, f"{number}-0-0"))
+        until(partial(succeeded, fleet, f"{number}-0-0"))
         components = fleet.device(THING).components
         assert {c.version for c in components.values()} == {version}
         assert {c.state for c in components.values()} == {"RUNNING"}

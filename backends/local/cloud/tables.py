@@ -5,6 +5,7 @@ process that is killed loses none. A file is written under another name and then
 columns `thing` and the folder `thing=` say the same: read the files, not the folder as one table.
 """
 
+import heapq
 import json
 import logging
 import uuid
@@ -22,6 +23,7 @@ from backends.local.cloud.rules import Row, Stored
 logger = logging.getLogger(__name__)
 
 MAX_KEYS = 100_000
+MAX_FILES = 1000
 _TIME = pa.timestamp("us", tz="UTC")
 
 
@@ -94,15 +96,14 @@ class Tables:
         return True
 
     def _remember_recent(self) -> None:
-        """The keys of the last two days with rows, so that a restart does not double a message."""
+        """The keys of the newest files, so that a restart does not double a message."""
         for table in SCHEMAS:
-            days = sorted((self._root / table).glob("date=*"))[-2:]
-            for day in days:
-                for path in sorted(day.glob("thing=*/*.parquet"), key=lambda p: p.stat().st_mtime):
-                    thing = path.parent.name.removeprefix("thing=")
-                    for identifier in read_file(path, ["message_id"]).column(0).to_pylist():
-                        if identifier:
-                            self._is_new(f"{table}/{thing}/{identifier}")
+            files = ((p.stat().st_mtime, p) for p in (self._root / table).glob("*/*/*.parquet"))
+            for _, path in sorted(heapq.nlargest(MAX_FILES, files)):
+                thing = path.parent.name.removeprefix("thing=")
+                for identifier in read_file(path, ["message_id"]).column(0).to_pylist():
+                    if identifier:
+                        self._is_new(f"{table}/{thing}/{identifier}")
 
     def _replay(self) -> None:
         """Rows that a killed process left in its journal."""

@@ -83,6 +83,7 @@ class CoreDevice:
         )
         self._deploying = False
         self._running = False
+        self._ended: set[Path] = set()
         self._services.on_change(self._on_change)
 
     async def run(self) -> None:
@@ -126,8 +127,11 @@ class CoreDevice:
         for path in sorted(self._identity.deployments.glob("*.json")):
             if path.name.startswith(".") or path.name.endswith(".status.json"):
                 continue
+            if path in self._ended:
+                continue
             status = read_json(_status_path(path)) or {}
             if status.get("status") in FINAL:
+                self._ended.add(path)
                 continue
             try:
                 found.append((path, read(path)))

@@ -55,9 +55,12 @@ def main() -> int:
 
 
 def _start(command: list[str], libc: ctypes.CDLL, status_fd: int) -> int:
+    """The command as a child; a SIGTERM that comes before it is in place is not lost on it."""
     guard = os.getpid()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     child = os.fork()
     if child:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         return child
     os.setpgid(0, 0)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -65,6 +68,7 @@ def _start(command: list[str], libc: ctypes.CDLL, status_fd: int) -> int:
         os._exit(_SIGNALLED + signal.SIGKILL)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     os.dup2(os.open(os.devnull, os.O_RDONLY), _LIFELINE)
     os.close(status_fd)
     try:
