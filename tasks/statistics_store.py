@@ -139,6 +139,8 @@ def _rows(home: Path, thing: str, since: str, skipped: dict[str, int]) -> Iterat
     from pyarrow import parquet
 
     for path in sorted((home / "cloud" / "statistics").glob(f"date=*/thing={thing}/*.parquet")):
+        if path.parent.parent.name.removeprefix("date=") < since[:10]:
+            continue  # folders have the day of arrival
         try:
             with parquet.ParquetFile(path) as stored:
                 table = stored.read(columns=_COLUMNS)

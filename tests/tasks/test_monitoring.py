@@ -1,6 +1,7 @@
 """The monitor names what drifted, is quiet about chance, and judges every window once."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -8,13 +9,16 @@ from pyarrow import Table, parquet
 
 from backends.artifacts import Predictions
 from backends.errors import InvalidInputError
+from backends.local.cloud.rules import apply
+from backends.local.cloud.tables import Tables
+from edge.contract import encode, statistics_message
 from edge.statistics import PICTURE_FEATURES, merge
 from tasks.business_understanding import Targets
 from tasks.device_comparison import MonitorLimits, measure
 from tasks.monitoring import build_baseline, load_baseline, monitor_limits, monitor_thing
 from tasks.statistics_store import read_new_windows, reporting_things
 from tests.tasks.manifests import dataset_of, rows_of
-from tests.tasks.windows import LABELS, baseline, seen, store
+from tests.tasks.windows import LABELS, NOON, baseline, seen, store
 
 LIMITS = MonitorLimits()
 
@@ -236,6 +240,23 @@ def test_a_damaged_cursor_is_refused_with_what_to_do(tmp_path: Path) -> None:
 def test_what_is_no_name_of_a_thing_is_refused(tmp_path: Path, thing: str) -> None:
     with pytest.raises(InvalidInputError, match="no such name"):
         monitor_thing(tmp_path, thing, LIMITS)
+
+
+def test_what_the_topic_rules_store_is_what_the_monitor_reads(tmp_path: Path) -> None:
+    tables = Tables(tmp_path / "cloud")
+    for hour in range(2):
+        window = seen(60, seed=hour, hour=hour)
+        message = encode(statistics_message("hub-1", window.to_dict()))
+        for _ in range(2):  # delivered twice
+            tables.add(apply("edgeward/hub-1/statistics", message, NOON + timedelta(hours=hour)))
+    tables.close()
+    baseline(tmp_path, seen(200, seed=7))
+
+    report = monitor_thing(tmp_path, "hub-1", LIMITS)
+    again = monitor_thing(tmp_path, "hub-1", LIMITS)
+
+    assert (report.status, report.windows, report.pictures) == ("ok", 2, 120)
+    assert (again.status, again.windows) == ("no data", 0)
 
 
 def test_things_that_report_are_listed(tmp_path: Path) -> None:
