@@ -134,8 +134,8 @@ class LocalJobs:
             try:
                 status = job_process.run(wanted, take)
             except job_process.TimeLimitError as error:
-                limit = f"it took longer than {self._seconds:g} seconds, the limit (job_seconds, max_usd)"
-                raise JobError(job, limit) from error
+                limit = f"it took longer than {self._seconds:g} seconds"
+                raise JobError(job, f"{limit}, the limit (job_seconds, max_usd)") from error
             except (FileNotFoundError, PermissionError) as error:
                 raise EnvironmentMissingError("jobs", f"cannot run {self._python}") from error
         if status != 0:
