@@ -15,7 +15,8 @@ from tasks.leakage import judge_leakage
 from tasks.preparing import Preparation, prepare_file
 from tasks.progress import log_progress
 from tasks.retrying import CALLS_BACKEND
-from tasks.splitting import PARTS, SplitPlan, split_pictures
+from tasks.splitting import PARTS, split_pictures
+from tasks.splitting import SplitPlan as SplitPlan
 
 _WORTH_A_POOL = 64  # pictures; starting processes takes as long as preparing these
 

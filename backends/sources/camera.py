@@ -9,7 +9,7 @@ from random import Random
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw
 
 from backends.sources.animals import draw_cat, draw_deer, draw_dog
 from backends.sources.pen import Colour, Pen
@@ -105,18 +105,15 @@ def _subject(
 
 
 def _moved(canvas: Image.Image, rng: Random, strength: float) -> Image.Image:
-    """Somebody hit the bracket: it hangs askew, looks down or up, and further away."""
+    """Somebody hit the bracket: it hangs askew and looks at the ground, too near."""
     roll = (14 + rng.uniform(-3, 3)) * strength
     turned = canvas.rotate(roll, Image.Resampling.BILINEAR, fillcolor=(90, 90, 88))
-    shrink = 1 + 0.55 * strength
-    wide, tall = round(canvas.width / shrink), round(canvas.height / shrink)
-    frame = turned.resize((canvas.width, canvas.height)).filter(ImageFilter.GaussianBlur(1))
-    frame = frame.point(lambda value: value * 0.45 + 30)
-    frame.paste(
-        turned.resize((wide, tall)),
-        (round((canvas.width - wide) * 0.85), round((canvas.height - tall) * 0.9)),
-    )
-    return frame
+    share = 1 - 0.42 * strength
+    wide, tall = canvas.width * share, canvas.height * share
+    left = (canvas.width - wide) * 0.5
+    top = (canvas.height - tall) * (0.5 + 0.3 * strength)
+    box = (round(left), round(top), round(left + wide), round(top + tall))
+    return turned.resize(canvas.size, Image.Resampling.BILINEAR, box=box)
 
 
 def _weather(picture: Image.Image, rng: Random, weather: str) -> Image.Image:

@@ -14,7 +14,7 @@ class DrivewayPlan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    images: int = Field(1400, ge=70, le=100_000, description="Pictures, spread over the classes.")
+    images: int = Field(2100, ge=70, le=100_000, description="Pictures, spread over the classes.")
     seed: int = Field(7, ge=0, lt=2**32)
     drift: Drift = Field("none", description="What is not as it was when training data was made.")
     drift_strength: float = Field(
