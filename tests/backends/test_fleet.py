@@ -185,7 +185,7 @@ def test_a_component_that_crashes_is_rolled_back_to_what_ran_before(
         fleet.deploy(THING, {"app": "1.1.0", "extra": "1.0.0"}, {"app": {"Mine": 2}})
 
     assert failed.value.status == "FAILED_ROLLBACK_COMPLETE"
-    assert "app is BROKEN: Run ended with exit status 7" in failed.value.reason
+    assert "app is BROKEN: Run ended with exit status 7; it said: broken" in failed.value.reason
     status = fleet.device(THING)
     assert {n: (c.version, c.state) for n, c in status.components.items()} == {
         "app": ("1.0.0", "RUNNING")

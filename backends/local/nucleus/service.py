@@ -20,6 +20,7 @@ from backends.local.nucleus.recipe import Recipe, Step
 logger = logging.getLogger(__name__)
 
 MAX_ERRORS = 3
+LAST_WORDS = 300  # characters of a script's last line that go into a reason
 BACK_OFF_SECONDS = (0.2, 1.0)
 
 
@@ -75,6 +76,7 @@ class Service:
         self._installed = installed
         self._started = False
         self._base: Mapping[str, str] = {}
+        self._last_line = ""
         self._errors: dict[State, list[float]] = {}
         self._task: asyncio.Task[None] | None = None
         self._process: Process | None = None
@@ -115,6 +117,7 @@ class Service:
         while True:
             self._report = asyncio.get_running_loop().create_future()
             self._base = self._environment()
+            self._last_line = ""
             try:
                 await self._install()
                 if self._dependencies_ready is not None:
@@ -123,7 +126,7 @@ class Service:
             except StepFailedError as error:
                 failed = self.state
                 await self._end_process()
-                if not await self._after_error(failed, str(error)):
+                if not await self._after_error(failed, self._with_last_words(str(error))):
                     return
             except Exception as error:
                 logger.exception("%s: the lifecycle failed", self.recipe.name)
@@ -269,11 +272,20 @@ class Service:
                 self._replace(step.script),
                 folder,
                 environment,
-                lambda stream, line: self._log.output(name, stream, line, self.state),
+                lambda stream, line: self._hear(name, stream, line),
                 keep=keep,
             )
         except OSError as error:
             raise StepFailedError(f"{name.capitalize()} cannot be started: {error}") from error
+
+    def _hear(self, step: str, stream: str, line: str) -> None:
+        if line.strip():
+            self._last_line = line.strip()[:LAST_WORDS]
+        self._log.output(step, stream, line, self.state)
+
+    def _with_last_words(self, reason: str) -> str:
+        """What a script said last is most often why it failed."""
+        return f"{reason}; it said: {self._last_line}" if self._last_line else reason
 
     async def _end_process(self) -> None:
         process, self._process = self._process, None
