@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Reads packed pictures with MXNet's two readers. Runs in the jobs environment.
 
     python read_back.py PART.rec PART.idx SIDE OUT.npz

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Trains once per case, all in one process: starting MXNet anew for each would take minutes.
 
     python train_cases.py JOBS CASES.json FOLDER
