@@ -16,7 +16,7 @@ from tasks.preparing import Preparation, prepare_file
 from tasks.progress import log_progress
 from tasks.retrying import CALLS_BACKEND
 from tasks.splitting import PARTS, split_pictures
-from tasks.splitting import SplitPlan as SplitPlan
+from tasks.splitting import SplitPlan as SplitPlan  # noqa: PLC0414 - flows find it here
 
 _WORTH_A_POOL = 64  # pictures; starting processes takes as long as preparing these
 
