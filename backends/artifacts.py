@@ -113,11 +113,20 @@ class Predictions:
     """Probabilities of a model for a packed part.
 
     `table`: Parquet with image_id, class_index (the truth) and p0..pN-1 (float32), in record order.
+    `cost`: what one picture at a time cost in the framework that trained the model.
     """
 
     table: Path
     classes: tuple[str, ...]
     images: int
+    cost: "InferenceCost | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class InferenceCost:
+    latency_p50_ms: float
+    latency_p95_ms: float
+    peak_rss_mb: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 from prefect import flow
@@ -32,11 +33,11 @@ from tasks.deployment import Package, compile_model, publish_components, verify_
 from tasks.evaluation import evaluate, judge_accuracy, judge_against_champion, require
 from tasks.first_results import (
     await_first_results,
+    choose_scene,
     deploy_components,
     expected_labels,
     judge_first_results,
     now,
-    paths_of,
     place_pictures,
     restore_device,
 )
@@ -111,7 +112,7 @@ def understand_data(this: Cycle) -> Dataset:
     workers = this.settings.backend.workers
     with stage(run, "ingest"):
         dataset = ingest_pictures(source, this.home / "cache", run.folder, workers)
-        note(run, data=_facts(dataset))
+        note(run, data=_facts(dataset, "manifest"))
     with stage(run, "validate"):
         limits, docs = data_limits(plan.targets), run.folder / "data-docs"
         verdict = validate_dataset(dataset, this.accepted(dataset), limits, docs)
@@ -126,7 +127,7 @@ def prepare(this: Cycle, dataset: Dataset) -> tuple[Split, PackedData]:
     plan, run = this.plan, this.run
     with stage(run, "split"):
         split = split_data(dataset, plan.split, run.folder)
-        note(run, split=_facts(split))
+        note(run, split=_facts(split, "table"))
     this.pass_gates(check_leakage(dataset, split))
     width, height = plan.training.width, plan.training.height
     with stage(run, "pack"):
@@ -161,6 +162,7 @@ def judge(this: Cycle, model: str, trained: TrainedModel, packed: PackedData) ->
     with stage(run, "evaluate"):
         job = job_name("predict", digest_of(trained.archive), packed.root.name)
         predictions = predict_model(backend.predictor, job, trained.archive, packed)
+        copyfile(predictions.table, run.folder / "predictions.parquet")
         evaluation = evaluate(predictions)
         note(run, evaluation=evaluation)
         champion = score_champion(backend.tracker, backend.predictor, model, packed)
@@ -181,7 +183,7 @@ def make_package(
     with stage(run, "compile"):
         job = job_name("compile", digest, plan.platform)
         package = compile_model(backend.compiler, job, trained, plan.platform, run.folder)
-        note(run, compilation=_facts(package.compiled))
+        note(run, compilation=_facts(package.compiled, "folder"))
     with stage(run, "verify"):
         pictures = list_held_out(split, dataset, run.folder / "held-out.jsonl")
         job = job_name("verify", digest, plan.platform, run.id)
@@ -209,8 +211,9 @@ def release(
         return {}
     expected = expected_labels(predictions, plan.device.known_pictures)
     with stage(run, "deploy"):
-        shown = [dataset.root / path for path in paths_of(split, expected)]
-        folder = place_pictures(backend.fleet, plan.thing, shown, len(shown))
+        scene = choose_scene(split, expected, plan.device.scene_pictures)
+        shown = [dataset.root / path for path in scene]
+        folder = place_pictures(backend.fleet, plan.thing, shown)
         since = now()
         versions = {name: component.version for name, component in components.items()}
         merge = plan.device.merge(folder, backend.device_python)
@@ -283,4 +286,15 @@ def _verification_facts(
 ) -> dict[str, Any]:
     latency = {"p50": verified.latency_p50_ms, "p95": verified.latency_p95_ms}
     facts = _facts(verified, "latency_p50_ms", "latency_p95_ms", "table")
-    return facts | {"latency_ms": latency, "trained": None}
+    return facts | {"latency_ms": latency, "trained": _trained_facts(trained, predictions)}
+
+
+def _trained_facts(trained: TrainedModel, predictions: Predictions) -> dict[str, Any] | None:
+    """What the model costs in the framework that trained it, to compare with what ships."""
+    if (cost := predictions.cost) is None:
+        return None
+    return {
+        "latency_ms": {"p50": cost.latency_p50_ms, "p95": cost.latency_p95_ms},
+        "peak_rss_mb": cost.peak_rss_mb,
+        "archive_mb": trained.archive.stat().st_size / 1e6,
+    }

@@ -43,6 +43,9 @@ class DevicePlan(BaseModel):
     known_pictures: int = Field(
         12, ge=1, le=500, description="Held-out pictures that the device must call rightly first."
     )
+    scene_pictures: int = Field(
+        150, ge=1, description="Held-out pictures before the camera of a device on this machine."
+    )
     inference_interval: float = Field(1.0, gt=0, description="Seconds between two pictures.")
     statistics_interval: float = Field(30.0, gt=0, description="Seconds that a summary covers.")
     score_threshold: float = Field(0.3, ge=0, le=1, description="Least score in a message.")

@@ -24,7 +24,7 @@ from container import Container, RefusedError, run
 from linking import FLAGS, link
 from model_metadata import Compiled, write_metadata
 from runtime_library import NAME, VERSION, copy_runtime
-from targets import tvm_target
+from targets import suitable_threads, tvm_target
 
 if TYPE_CHECKING:
     from model_files import Model
@@ -94,9 +94,9 @@ def compile_model(model: Model, request: Request, into: Path) -> dict[str, Any]:
             f"classes: the model's output is {output}, for {len(request.labels)} labels"
         )
     into.mkdir(parents=True, exist_ok=True)
-    compiler = _build(model, shape, tvm_target(request.platform, request.mcpu), into)
+    compiler, threads = _build(model, shape, tvm_target(request.platform, request.mcpu), into)
     digest = copy_runtime(request.platform, into)
-    runtime = {"name": NAME, "version": VERSION, "sha256": digest}
+    runtime = {"name": NAME, "version": VERSION, "sha256": digest, "threads": threads}
     write_metadata(
         Compiled(
             platform=request.platform,
@@ -123,7 +123,10 @@ def _output_shape(symbol: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(outputs[0])
 
 
-def _build(model: Model, shape: tuple[int, ...], target: str, into: Path) -> dict[str, Any]:
+def _build(
+    model: Model, shape: tuple[int, ...], target: str, into: Path
+) -> tuple[dict[str, Any], int]:
+    """Compile into the folder `into`; what compiled it, and how many threads suit the model."""
     os.environ["TOPHUB_LOCATION"] = "NONE"  # TVM would download tuning logs
     import tvm  # noqa: PLC0415 - after mxnet, or it crashes, and after TOPHUB_LOCATION
     from tvm import relay  # noqa: PLC0415
@@ -131,18 +134,21 @@ def _build(model: Model, shape: tuple[int, ...], target: str, into: Path) -> dic
     module, constants = relay.frontend.from_mxnet(
         model.symbol, {"data": shape}, arg_params=model.arguments, aux_params=model.auxiliaries
     )
+    typed = relay.transform.InferType()(module)
+    threads = suitable_threads(target, relay.analysis.get_total_mac_number(typed["main"]))
     with tvm.transform.PassContext(opt_level=OPT_LEVEL):
         library = relay.build(module, target=tvm.target.Target(target), params=constants)
     library.get_lib().export_library(str(into / "compiled.so"), fcompile=link)
     (into / "compiled_model.json").write_text(library.get_graph_json(), encoding="utf-8")
     (into / "compiled.params").write_bytes(relay.save_param_dict(library.get_params()))
-    return {
+    compiler = {
         "name": "tvm",
         "version": tvm.__version__,
         "wheel": f"hhb-tvm=={version('hhb-tvm')}",
         "target": target,
         "flags": {"opt_level": str(OPT_LEVEL), "link": f"ld.lld {' '.join(FLAGS)}"},
     }
+    return compiler, threads
 
 
 def _side(name: str, value: str) -> int:

@@ -2,22 +2,30 @@
 
 Channels `model` (model.tar.gz, or its files) and `data` (one .rec). Output, in the order of the
 records: `output/data/predictions.npz` with `ids` [N] uint64, `labels` [N] int64 and
-`probabilities` [N, classes] float32.
+`probabilities` [N, classes] float32; and `cost.json`, what one picture at a time costs here:
+`latency_p50_ms`, `latency_p95_ms`, `peak_rss_mb`.
 """
 
 from __future__ import annotations
 
+import json
+import resource
 import tempfile
+import time
 from pathlib import Path
+from typing import Any
 
 import container
 import model_files
+import mxnet as mx
 import numpy as np
 from learner import Classifier
 from records import Reader, scan
 
 BATCH = 64
 PROGRESS_EVERY = 20  # batches
+TIMED = 100  # single pictures
+WARM_UP = 10
 
 
 def main(job: container.Container) -> None:
@@ -26,6 +34,7 @@ def main(job: container.Container) -> None:
         records = scan(job.channel("data"), Path(scratch))
         reader = Reader(records, model.shape, min(BATCH, len(records)))
         classifier, found = Classifier(model, reader.batch), []
+        cost = measure(Classifier(model, 1), model.shape)
         for number, batch in enumerate(reader.in_order(), 1):
             found.append(classifier.classify(batch.data[0])[: reader.batch - batch.pad])
             if number % PROGRESS_EVERY == 0:
@@ -37,7 +46,24 @@ def main(job: container.Container) -> None:
         labels=records.labels.astype(np.int64),
         probabilities=probabilities,
     )
+    (job.output / "cost.json").write_text(json.dumps(cost), encoding="utf-8")
     print(f"predicted {len(probabilities)} of {len(records)}", flush=True)
+
+
+def measure(classifier: Classifier, shape: tuple[int, int, int]) -> dict[str, Any]:
+    """Time one picture after another, as a device would without a compiler.
+
+    Memory is this process's peak before any batch of the test part was read.
+    """
+    picture = mx.nd.array(np.random.RandomState(0).uniform(0, 255, (1, *shape)))
+    seconds = []
+    for _ in range(WARM_UP + TIMED):
+        began = time.perf_counter()
+        classifier.classify(picture)
+        seconds.append(time.perf_counter() - began)
+    p50, p95 = np.percentile(seconds[WARM_UP:], [50, 95]) * 1000
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    return {"latency_p50_ms": p50, "latency_p95_ms": p95, "peak_rss_mb": peak}
 
 
 if __name__ == "__main__":

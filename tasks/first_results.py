@@ -51,19 +51,25 @@ def expected_labels(predictions: Predictions, images: int) -> dict[str, str]:
     }
 
 
-def paths_of(split: Split, image_ids: Mapping[str, str]) -> list[str]:
-    """Where the pictures with these ids lie, relative to the data set's root."""
-    table = pd.read_parquet(split.table, columns=["image_id", "path"])
-    chosen = table[table["image_id"].isin(list(image_ids))].drop_duplicates("image_id")
-    return [str(path) for path in chosen["path"]]
+def choose_scene(split: Split, known: Mapping[str, str], pictures: int) -> list[str]:
+    """Paths, relative to the data set's root, of what the camera shall see.
+
+    The known pictures, filled up to `pictures` with others of the test part in their shuffled
+    order, so that what the device reports looks like what its model was judged on.
+    """
+    table = pd.read_parquet(split.table, columns=["image_id", "path", "part"])
+    table = table[table["part"] == "test"].drop_duplicates("image_id")
+    is_known = table["image_id"].isin(list(known))
+    others = table[~is_known].head(max(pictures - len(known), 0))
+    return [str(path) for path in pd.concat([table[is_known], others])["path"]]
 
 
 def now() -> str:
     return datetime.now(UTC).isoformat()
 
 
-@task(task_run_name="put {known} pictures before the camera of {thing}", **CALLS_BACKEND)
-def place_pictures(fleet: Fleet, thing: str, pictures: Sequence[Path], known: int) -> Path:
+@task(**CALLS_BACKEND)
+def place_pictures(fleet: Fleet, thing: str, pictures: Sequence[Path]) -> Path:
     """Put pictures where the device's camera looks; gives back that folder on the device."""
     return fleet.place_pictures(thing, pictures)
 

@@ -6,8 +6,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from backends.artifacts import PackedData, Predictions
+from backends.artifacts import InferenceCost, PackedData, Predictions
 from backends.errors import JobError
+from backends.local.files import read_json
 from backends.local.jobs import JobOutput, LocalJobs
 from backends.ports import OnLine
 
@@ -31,7 +32,8 @@ class LocalPredictor:
         unfinished = table.with_suffix(".tmp")
         frame.to_parquet(unfinished, index=False)
         unfinished.replace(table)
-        return Predictions(table=table, classes=data.classes, images=len(frame))
+        cost = InferenceCost(**read_json(output.output_folder / "cost.json") or {})
+        return Predictions(table=table, classes=data.classes, images=len(frame), cost=cost)
 
 
 def _image_ids(listed: Path) -> dict[int, str]:

@@ -104,8 +104,8 @@ def _statistics(topic: str, payload: bytes) -> Row:
     return {
         "thing": thing,
         "model_version": _text(message.summary, "model_version"),
-        "window_start": _text(message.summary, "window_start"),
-        "window_end": _text(message.summary, "window_end"),
+        "window_start": _text(message.summary["window"], "start"),
+        "window_end": _text(message.summary["window"], "end"),
         "message_id": message.message_id,
         "payload": payload.decode(),
     }
