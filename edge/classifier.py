@@ -47,7 +47,7 @@ class Classifier:
             self.preprocessing = Preprocessing.from_dict(self.metadata.preprocessing)
         except ValueError as error:
             raise ModelFolderError(str(folder), f"compiled.meta, preprocessing: {error}") from error
-        self._model = _load(self.folder)
+        self._model = _load(self.folder, self.metadata.threads)
         self._check()
 
     @property
@@ -113,9 +113,10 @@ def _as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def _load(folder: Path) -> Any:
+def _load(folder: Path, threads: int) -> Any:
     forbid_telemetry()
-    os.environ.setdefault("TVM_NUM_THREADS", str(_cores()))  # read once, when the pool is made
+    # read once, when the pool is made: a later model in this process keeps the first one's
+    os.environ.setdefault("TVM_NUM_THREADS", str(threads or _cores()))
     logging.getLogger("dlr.neologger_logger").disabled = True  # its errors reach us as exceptions
     try:
         from dlr import DLRModel

@@ -35,6 +35,7 @@ class ModelMetadata:
     """What a model says about itself. `outputs` is the number of probabilities it gives.
 
     `architecture` is Neo's name of the CPU (X86_64, ARM64, ARM_EABIHF), "" where it is not said.
+    `threads` is how many threads suit the model; 0: as many as there are cores.
     """
 
     labels: Tuple[str, ...]
@@ -43,6 +44,7 @@ class ModelMetadata:
     outputs: int
     architecture: str = ""
     self_test: Optional[Dict[str, Any]] = field(default=None)
+    threads: int = 0
 
 
 def read_metadata(folder: Path) -> ModelMetadata:
@@ -67,6 +69,7 @@ def read_metadata(folder: Path) -> ModelMetadata:
             outputs=outputs,
             architecture=str((meta.get("Requirements") or {}).get("TargetPlatformArch", "")),
             self_test=own.get("self_test"),
+            threads=_threads(own),
         )
     except _Wrong as error:
         raise ModelFolderError(str(folder), str(error)) from None
@@ -151,6 +154,14 @@ def _outputs(meta: Mapping[str, Any]) -> int:
     if batch != 1 or not isinstance(count, int) or count < 1:
         raise _Wrong(f"compiled.meta must name one output of shape [1, N], not {[batch, count]}")
     return count
+
+
+def _threads(own: Mapping[str, Any]) -> int:
+    runtime = own.get("runtime")
+    threads = runtime.get("threads", 0) if isinstance(runtime, dict) else 0
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 0:
+        raise _Wrong(f"compiled.meta, Edgeward.runtime.threads must be 0 or more, not {threads!r}")
+    return threads
 
 
 def _preprocessing(own: Mapping[str, Any]) -> Dict[str, Any]:

@@ -51,8 +51,8 @@ def suitable_threads(target: str, multiply_adds: int) -> int:
     """How many threads to run a model of `multiply_adds` per picture on; 0: one per core.
 
     Threads meet after each of a network's operators. In a small network the meeting costs more
-    than a second core gains: ResNet-20 at 32x32 (41 million) took 0.46 ms on one x86 core, 0.50 ms
-    on two idle ones and 2 to 7 ms on two busy ones. ARM's limit is scaled, not measured.
+    than a second core gains: ResNet-20 at 32x32 (41 million) took 0.47 ms on one x86 core, 0.3 to
+    0.6 ms on two idle ones and 2 to 7 ms on two busy ones. ARM's limit is scaled, not measured.
     """
     limit = SMALL_ON_X86 if "x86_64" in target else SMALL_ON_ARM
     return 1 if multiply_adds <= limit else 0

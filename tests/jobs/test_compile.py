@@ -35,6 +35,7 @@ def test_each_platform_gets_the_folder_that_dlr_loads(
     assert (metadata.preprocessing["width"], metadata.preprocessing["height"]) == (WIDTH, HEIGHT)
     assert metadata.compiler["target"] == compiled.target
     assert metadata.compiler["wheel"] == "hhb-tvm==3.2.3"
+    assert metadata.threads == 1
     assert compiled.compiler_version == "0.16.dev0 (hhb-tvm==3.2.3)"
     assert compiled.flags["opt_level"] == "3"
     files = sorted(path.name for path in compiled.folder.iterdir())
@@ -158,6 +159,25 @@ def test_another_library_in_the_wheel_s_place_is_refused(
         copy_runtime("linux-x86_64", tmp_path, prefix=tmp_path)
 
     assert not (tmp_path / "libdlr.so").exists()
+
+
+@pytest.mark.parametrize(
+    ("target", "multiply_adds", "threads"),
+    [
+        ("llvm -mtriple=x86_64-linux-gnu -mcpu=x86-64-v3", 41_000_000, 1),
+        ("llvm -mtriple=x86_64-linux-gnu -mcpu=x86-64-v3", 1_800_000_000, 0),
+        ("llvm -mtriple=aarch64-linux-gnu -mattr=+neon", 41_000_000, 0),
+    ],
+    ids=["small", "large", "small on a slower cpu"],
+)
+def test_a_small_model_asks_for_one_thread(
+    monkeypatch: pytest.MonkeyPatch, target: str, multiply_adds: int, threads: int
+) -> None:
+    """On a busy device, two threads that wait for each other are many times slower than one."""
+    monkeypatch.syspath_prepend(PROJECT / "jobs")
+    suitable_threads = runpy.run_path(str(PROJECT / "jobs/targets.py"))["suitable_threads"]
+
+    assert suitable_threads(target, multiply_adds) == threads
 
 
 @pytest.mark.parametrize(
