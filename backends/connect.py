@@ -23,7 +23,8 @@ def connect(settings: Settings, max_usd: float) -> Backend:
     """
     root = settings.root
     local = settings.backend
-    jobs = LocalJobs(root, local.jobs_python, _job_seconds(settings, max_usd))
+    seconds = _job_seconds(settings, max_usd)
+    jobs = LocalJobs(root, local.jobs_python, seconds, threads=local.job_threads)
     return Backend(
         packer=LocalPacker(jobs),
         trainer=LocalTrainer(jobs),

@@ -32,6 +32,9 @@ class BackendSettings(BaseModel):
         description="Interpreter that has the device's requirements and nothing else.",
     )
     job_seconds: int = Field(4 * 3600, ge=1, description="Time limit of one job.")
+    job_threads: int = Field(
+        0, ge=0, description="Threads of one job; 0: one per core. A model depends on it."
+    )
     workers: int = Field(0, ge=0, description="Processes for ingest; 0: one per core.")
     usd_per_hour: float = Field(
         0, ge=0, description="What an hour of this machine costs; 0: nothing."

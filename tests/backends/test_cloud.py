@@ -11,7 +11,8 @@ from backends.local.cloud.quarantine import Quarantine
 from backends.local.cloud.rules import MalformedError, apply
 from backends.local.cloud.tables import SCHEMAS, Tables, read_file
 from backends.local.results import ResultReader
-from edge.contract import encode, result_message, statistics_topic
+from edge.contract import encode, result_message, statistics_message, statistics_topic
+from edge.statistics import Summary
 
 TOPIC = "ml/dlr/image-classification"
 NOW = datetime(2026, 11, 22, 18, 0, 0, 123456, tzinfo=UTC)
@@ -98,15 +99,18 @@ def test_a_disk_that_cannot_be_written_keeps_the_rows_for_later(tmp_path: Path) 
 
 def test_statistics_heartbeats_and_alerts_have_tables_of_their_own(tmp_path: Path) -> None:
     tables = Tables(tmp_path)
-    summary = {"thing": "hub", "message_id": "m", "model_version": "1", "window_start": "a"}
+    window = Summary("1", "2026-11-22T10:00:00+00:00", "2026-11-22T10:05:00+00:00")
 
-    tables.add(apply(statistics_topic("hub"), encode({**summary, "window_end": "b"}), NOW))
+    tables.add(
+        apply(statistics_topic("hub"), encode(statistics_message("hub", window.to_dict())), NOW)
+    )
     tables.add(apply("edgeward/hub/heartbeat", b'{"uptime": 1}', NOW))
     tables.add(apply("edgeward/hub/alerts", b'{"label": "child"}', NOW))
     tables.close()
 
     (statistics,) = rows(tmp_path, "statistics")
-    assert (statistics["window_start"], statistics["window_end"]) == ("a", "b")
+    assert statistics["model_version"] == "1"
+    assert (statistics["window_start"], statistics["window_end"]) == (window.start, window.end)
     assert rows(tmp_path, "heartbeats")[0]["thing"] == "hub"
     assert rows(tmp_path, "alerts")[0]["payload"] == '{"label": "child"}'
 

@@ -101,11 +101,13 @@ def _statistics(topic: str, payload: bytes) -> Row:
     thing = _thing_of(topic)
     if message.thing != thing:
         raise MalformedError(f"thing: {message.thing!r} publishes as {thing!r}")
+    window = message.summary.get("window")
+    window = window if isinstance(window, dict) else {}
     return {
         "thing": thing,
         "model_version": _text(message.summary, "model_version"),
-        "window_start": _text(message.summary["window"], "start"),
-        "window_end": _text(message.summary["window"], "end"),
+        "window_start": _text(window, "start"),
+        "window_end": _text(window, "end"),
         "message_id": message.message_id,
         "payload": payload.decode(),
     }
