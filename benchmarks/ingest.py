@@ -19,11 +19,9 @@ from statistics import median
 
 import psutil
 
-from backends.artifacts import Pictures
 from backends.settings import BackendSettings
 from backends.sources.driveway import picture
 from backends.sources.plan import CLASSES, DrivewayPlan
-from tasks.data_understanding import build_manifest
 
 _DRAWN = 280  # different pictures; the others are these with other bytes after their end
 _ROUNDS = 3
@@ -88,6 +86,9 @@ class Peak:
 
 def ours(root: Path) -> None:
     """Ingest `root` in this process and print what it took."""
+    from backends.artifacts import Pictures
+    from tasks.data_understanding import build_manifest  # here: workers import this module again
+
     with tempfile.TemporaryDirectory() as home, Peak() as peak:
         began = time.perf_counter()
         build_manifest(Pictures("bench", root), Path(home, "c"), Path(home, "r"), 0, silent)

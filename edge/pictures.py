@@ -209,7 +209,7 @@ def perceptual_hash(picture: Picture) -> str:
     pHash (C. Zauner, 2010): signs of the lowest 8x8 DCT coefficients of a 32x32 grey copy
     against their median.
     """
-    grey = picture.rgb.convert("L").resize((32, 32), Image.Resampling.BOX)
+    grey = _measured(picture.rgb).convert("L").resize((32, 32), Image.Resampling.BOX)
     # Rounded, so that no machine's arithmetic decides a tie: a flat picture is all ties.
     low = np.round(_DCT @ np.asarray(grey, dtype=np.float64) @ _DCT.T, 3)
     bits = (low > np.median(low)).ravel()
@@ -308,11 +308,9 @@ def _from_deep(image: Image.Image) -> Image.Image:
 
 
 def _measured(rgb: Image.Image) -> Image.Image:
-    factor = max(rgb.size) / MEASURED_SIDE
-    if factor <= 1:
-        return rgb
-    size = (max(1, round(rgb.width / factor)), max(1, round(rgb.height / factor)))
-    return rgb.resize(size, Image.Resampling.BOX)
+    """Average whole pixels, so that the long side has at most MEASURED_SIDE of them."""
+    factor = -(-max(rgb.size) // MEASURED_SIDE)
+    return rgb.reduce(factor) if factor > 1 else rgb
 
 
 def _laplacian_deviation(luma: npt.NDArray[np.float32]) -> float:
