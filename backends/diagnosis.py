@@ -34,15 +34,15 @@ class Finding:
         return asdict(self)
 
 
-def diagnose(settings: Settings) -> tuple[Finding, ...]:
-    """Look at environments, disk, home and broker settings."""
+def diagnose(settings: Settings, least_free: int = FREE_BYTES) -> tuple[Finding, ...]:
+    """Look at environments, disk (at least `least_free` bytes), home and broker settings."""
     return (
         _python(),
         _environment("control environment", Path(sys.executable), CONTROL),
         _environment("jobs environment", settings.backend.jobs_python, JOBS),
         _environment("device environment", settings.backend.device_python, DEVICE),
         _home(settings.root),
-        _disk(settings.root),
+        _disk(settings.root, least_free),
         _broker(settings),
     )
 
@@ -57,9 +57,7 @@ def _environment(subject: str, interpreter: Path, modules: tuple[str, ...]) -> F
         return Finding(subject, False, f"no interpreter at {interpreter}", SETUP)
     folders = tuple(_site_packages(interpreter))
     missing = [
-        module
-        for module in modules
-        if not any((folder / module).is_dir() for folder in folders)
+        module for module in modules if not any((folder / module).is_dir() for folder in folders)
     ]
     found = f"lacks {', '.join(missing)}" if missing else f"has {', '.join(modules)}"
     return Finding(subject, not missing, found, SETUP)
@@ -70,21 +68,25 @@ def _site_packages(interpreter: Path) -> Iterator[Path]:
 
 
 def _home(home: Path) -> Finding:
-    nearest = next(folder for folder in (home, *home.parents) if folder.exists())
+    nearest = _nearest(home)
     writable = nearest.is_dir() and os.access(nearest, os.W_OK)
     found = str(home) if writable else f"{nearest} cannot be written to"
     return Finding("EDGEWARD_HOME", writable, found, "Set EDGEWARD_HOME to a folder of yours.")
 
 
-def _disk(home: Path) -> Finding:
-    nearest = next(folder for folder in (home, *home.parents) if folder.exists())
-    free = shutil.disk_usage(nearest).free
+def _disk(home: Path, least: int) -> Finding:
+    free = shutil.disk_usage(_nearest(home)).free
     return Finding(
         "disk",
-        free >= FREE_BYTES,
+        free >= least,
         f"{free / (1 << 30):.1f} GiB free",
-        "Free 2 GiB, or set EDGEWARD_HOME to a larger disk.",
+        f"Free {least / (1 << 30):g} GiB, or set EDGEWARD_HOME to a larger disk.",
     )
+
+
+def _nearest(home: Path) -> Path:
+    """What is there of the way to `home`; folders that we may not look into count as absent."""
+    return next(folder for folder in (home, *home.parents) if os.path.lexists(folder))
 
 
 def _broker(settings: Settings) -> Finding:

@@ -5,12 +5,17 @@ Read from the environment and from `.env`, e.g. `EDGEWARD_HOME=/data/edgeward`,
 """
 
 import difflib
-import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from backends.errors import InvalidInputError
 
@@ -23,7 +28,6 @@ class BackendSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["local"] = "local"
     jobs_python: Path = Field(
         PROJECT / ".venvs/jobs/bin/python", description="Interpreter that has MXNet and TVM."
     )
@@ -80,32 +84,49 @@ class Settings(BaseSettings):
         return self.home.expanduser().resolve()
 
 
+GROUPS: dict[str, type[BaseModel]] = {
+    "backend": BackendSettings,
+    "mqtt": MqttSettings,
+    "mlflow": MlflowSettings,
+}
+
+
 def load_settings() -> Settings:
     """Read the settings; raises InvalidInputError naming the variable that is unknown or wrong."""
-    for variable in sorted(os.environ):
-        name = variable.removeprefix(PREFIX).partition("__")[0].lower()
-        if variable.startswith(PREFIX) and name not in Settings.model_fields:
-            raise _unknown(variable)
+    known = known_variables()
+    whole_groups = {PREFIX + group.upper() for group in GROUPS}  # a group as one JSON text
+    for variable in sorted(_given()):
+        if variable not in {*known, *whole_groups}:
+            raise _unknown(variable, known)
     try:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
         variable = PREFIX + "__".join(str(part) for part in first["loc"]).upper()
         if first["type"] == "extra_forbidden":
-            raise _unknown(variable) from error
+            raise _unknown(variable, known) from error
         raise InvalidInputError(variable, first["msg"], "Give a possible value.") from error
+    except SettingsError as error:
+        raise InvalidInputError(
+            f"{PREFIX}*", f"{error}", f"Write one variable per key, e.g. {known[-1]}=…."
+        ) from error
 
 
-def _unknown(variable: str) -> InvalidInputError:
-    known = [
-        f"{PREFIX}{group}__{key}".upper()
-        for group, model in (
-            ("backend", BackendSettings),
-            ("mqtt", MqttSettings),
-            ("mlflow", MlflowSettings),
-        )
-        for key in model.model_fields
-    ]
-    near = difflib.get_close_matches(variable, [*known, f"{PREFIX}HOME"], n=1, cutoff=0.6)
-    remedy = f"Did you mean {near[0]}?" if near else f"Known: {PREFIX}HOME, {', '.join(known)}."
+def known_variables() -> tuple[str, ...]:
+    """Every variable that means something, as it is written in the environment or in `.env`."""
+    keys = [f"{group}__{key}" for group, model in GROUPS.items() for key in model.model_fields]
+    return (f"{PREFIX}HOME", *(f"{PREFIX}{key}".upper() for key in keys))
+
+
+def _given() -> set[str]:
+    """The variables of ours in the environment and in `.env`, which may hold others' as well."""
+    sources = (EnvSettingsSource(Settings), DotEnvSettingsSource(Settings))
+    names = {name.upper() for source in sources for name in source.env_vars}
+    return {name for name in names if name.startswith(PREFIX)}
+
+
+def _unknown(variable: str, known: Sequence[str]) -> InvalidInputError:
+    keys = [name.removeprefix(PREFIX) for name in known]
+    near = difflib.get_close_matches(variable.removeprefix(PREFIX), keys, n=1, cutoff=0.5)
+    remedy = f"Did you mean {PREFIX}{near[0]}?" if near else f"Known: {', '.join(known)}."
     return InvalidInputError(variable, "no such setting", remedy)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CANDIDATE, CHAMPION = "candidate", "champion"
-ENDINGS = {"deployed": "FINISHED", "refused": "FAILED", "failed": "FAILED"}
+ENDINGS = {"deployed": "FINISHED", "packaged": "FINISHED", "refused": "FAILED", "failed": "FAILED"}
 
 
 def _translated[**P, R](method: Callable[P, R]) -> Callable[P, R]:

@@ -108,8 +108,8 @@ def cycle(plan: CyclePlan) -> str:
 def understand_data(this: Cycle) -> Dataset:
     """CRISP-DM 2: ingest, and validate against what was last accepted."""
     plan, run = this.plan, this.run
-    source = parse_source(plan.data, this.home, plan.driveway)
     workers = this.settings.backend.workers
+    source = parse_source(plan.data, this.home, plan.driveway, workers)
     with stage(run, "ingest"):
         dataset = ingest_pictures(source, this.home / "cache", run.folder, workers)
         note(run, data=_facts(dataset, "manifest"))

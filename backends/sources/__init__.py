@@ -14,17 +14,20 @@ if TYPE_CHECKING:
 FORMS = "driveway, folder:PATH, caltech256, caltech256:URL or recordio:PATH"
 
 
-def parse_source(text: str, home: Path, plan: DrivewayPlan | None = None) -> Source:
+def parse_source(
+    text: str, home: Path, plan: DrivewayPlan | None = None, workers: int = 0
+) -> Source:
     """Make the source that `text` names; what it fetches is kept below `<home>/sources`.
 
-    `plan` says what `driveway` draws. Raises InvalidInputError for any other text.
+    `plan` says what `driveway` draws, with `workers` processes (0: one per core).
+    Raises InvalidInputError for any other text.
     """
     kind, _, rest = text.partition(":")
     if kind == "driveway" and not rest:
         from backends.sources.driveway import DrivewaySource
         from backends.sources.plan import DrivewayPlan
 
-        return DrivewaySource(home, plan or DrivewayPlan())
+        return DrivewaySource(home, plan or DrivewayPlan(), workers)
     if kind == "folder" and rest:
         from backends.sources.folder import FolderSource
 
