@@ -24,10 +24,10 @@ _FINER = 2  # drawn this much larger, then reduced: smooth edges
 # What is drawn, how near it may come (pixels per metre on the fine canvas, as a share of the
 # canvas' height), and half its length in metres.
 _SUBJECTS = {
-    "person": (draw_person, (0.37, 0.48), 0.35),
+    "person": (draw_person, (0.36, 0.48), 0.35),
     "child": (draw_child, (0.37, 0.52), 0.3),
     "dog": (draw_dog, (0.62, 0.88), 0.5),
-    "cat": (draw_cat, (0.85, 1.2), 0.35),
+    "cat": (draw_cat, (0.9, 1.2), 0.35),
     "car": (draw_car, (0.17, 0.27), 1.7),
     "bicycle": (draw_bicycle, (0.36, 0.58), 0.8),
     "deer": (draw_deer, (0.26, 0.45), 0.7),
@@ -60,7 +60,7 @@ def draw(label: str, rng: Random, taking: Taking = Taking()) -> Image.Image:
     weather, sky, light = rng.choice(_SKIES)
     width, height = WIDTH * _FINER, HEIGHT * _FINER
     view = View(
-        width, height, horizon=height * rng.uniform(0.36, 0.5), camera=rng.uniform(0.55, 0.85)
+        width, height, horizon=height * rng.uniform(0.42, 0.53), camera=rng.uniform(0.55, 0.85)
     )
     canvas = Image.new("RGB", (width, height), sky)
     pencil = ImageDraw.Draw(canvas, "RGBA")
