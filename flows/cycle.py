@@ -213,8 +213,8 @@ def release(
     with stage(run, "deploy"):
         scene = choose_scene(split, expected, plan.device.scene_pictures)
         shown = [dataset.root / path for path in scene]
+        since = now()  # a device that runs already answers for new pictures at once
         folder = place_pictures(backend.fleet, plan.thing, shown)
-        since = now()
         versions = {name: component.version for name, component in components.items()}
         merge = plan.device.merge(folder, backend.device_python)
         deployment = deploy_components(backend.fleet, plan.thing, versions, merge)

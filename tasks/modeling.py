@@ -63,16 +63,26 @@ def train_model(
     logger, curve = get_run_logger(), LearningCurve(validates=bool(data.validation))
 
     def follow(line: str) -> None:
-        if STAMPED.match(line):
-            logger.info("%s %s", job, line)
-        if (epoch := curve.feed(line)) and on_epoch:
-            on_epoch(epoch)
+        logger.debug("%s %s", job, line)
+        if epoch := curve.feed(line):
+            logger.info("%s", _words(epoch, plan.epochs))
+            if on_epoch:
+                on_epoch(epoch)
 
     model = trainer.train(job, data, plan.hyperparameters(data), earlier, follow)
     logger.info(
         "%s trained %d epochs at %.0f pictures/s", job, len(model.epochs), model.images_per_second
     )
     return model
+
+
+def _words(epoch: Epoch, epochs: int) -> str:
+    validation = epoch.validation_accuracy
+    judged = "" if validation is None else f", validation {validation:.3f}"
+    return (
+        f"epoch {epoch.epoch} of {epochs}: training {epoch.train_accuracy:.3f}{judged}"
+        f" ({epoch.seconds:.1f} s)"
+    )
 
 
 @task(**CALLS_BACKEND)
