@@ -24,8 +24,8 @@ _FINER = 2  # drawn this much larger, then reduced: smooth edges
 # What is drawn, how near it may come (pixels per metre on the fine canvas, as a share of the
 # canvas' height), and half its length in metres.
 _SUBJECTS = {
-    "person": (draw_person, (0.36, 0.48), 0.35),
-    "child": (draw_child, (0.37, 0.52), 0.3),
+    "person": (draw_person, (0.39, 0.48), 0.35),
+    "child": (draw_child, (0.36, 0.48), 0.3),
     "dog": (draw_dog, (0.62, 0.88), 0.5),
     "cat": (draw_cat, (0.9, 1.2), 0.35),
     "car": (draw_car, (0.17, 0.27), 1.7),
@@ -60,7 +60,7 @@ def draw(label: str, rng: Random, taking: Taking = Taking()) -> Image.Image:
     weather, sky, light = rng.choice(_SKIES)
     width, height = WIDTH * _FINER, HEIGHT * _FINER
     view = View(
-        width, height, horizon=height * rng.uniform(0.42, 0.53), camera=rng.uniform(0.55, 0.85)
+        width, height, horizon=height * rng.uniform(0.44, 0.53), camera=rng.uniform(0.6, 0.85)
     )
     canvas = Image.new("RGB", (width, height), sky)
     pencil = ImageDraw.Draw(canvas, "RGBA")
@@ -70,7 +70,7 @@ def draw(label: str, rng: Random, taking: Taking = Taking()) -> Image.Image:
     draw_clutter(pencil, rng, view)
     if label != "empty":
         _subject(label, pencil, rng, view, weather)
-    elif rng.random() < 0.3:
+    elif rng.random() < 0.15:
         draw_foreground(pencil, rng, view, rng.uniform(0.1, 0.9) * width, width * 0.2)
     if taking.drift == "moved-camera":
         canvas = _moved(canvas, rng, taking.strength)

@@ -75,7 +75,7 @@ def draw_place(
 def draw_clutter(draw: ImageDraw.ImageDraw, rng: Random, view: View) -> None:
     """Bins, pots, balls, hoses, cones, parcels: on any picture, whatever else is on it."""
     for _ in range(rng.choice((0, 0, 1, 1, 2))):
-        row = view.row(view.height * rng.uniform(0.12, 0.36))
+        row = view.row(view.height * rng.uniform(0.11, 0.24))
         pen = Pen(
             draw, (rng.uniform(0.03, 0.97) * view.width, row), view.scale(row), rng.choice((-1, 1))
         )
