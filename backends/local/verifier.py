@@ -19,18 +19,11 @@ import pandas as pd
 from backends.archives import unpack
 from backends.artifacts import Platform, Predictions, Verification
 from backends.errors import EnvironmentMissingError, InvalidInputError, PackageError
+from backends.local.machine import MACHINES
 from backends.package_rules import check_model_package
 
 RUNTIME = "libdlr"
 _REFUSED = 3  # edge.verify's exit status for a folder that is no model
-_MACHINES: dict[str, Platform] = {
-    "x86_64": "linux-x86_64",
-    "amd64": "linux-x86_64",
-    "aarch64": "linux-aarch64",
-    "arm64": "linux-aarch64",
-    "armv7l": "linux-armv7l",
-    "armv8l": "linux-armv7l",
-}
 # What would make this process run otherwise than on a device.
 _FOREIGN = ("TVM_NUM_THREADS", "OMP_NUM_THREADS", "TVM_BIND_THREADS", "PYTHONHOME", "LD_PRELOAD")
 
@@ -70,7 +63,7 @@ class LocalVerifier:
         check_model_package(package, platform)
         megabytes = package.stat().st_size / 1e6
         machine = host.machine().lower()
-        if _MACHINES.get(machine) != platform:
+        if MACHINES.get(machine) != platform:
             reason = f"not executed: this machine is {machine}, the package is for {platform}"
             return _not_executed(megabytes, reason)
         answers = self._run(package, pictures)
