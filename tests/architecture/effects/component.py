@@ -1,0 +1,149 @@
+"""What each key of the inference component's configuration changes in what it reports.
+
+The loop of the component itself runs here, with a stand-in for the compiled model and the broker.
+"""
+
+import json
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from backends.local.nucleus.authorization import MQTT_PROXY, is_allowed
+from edge.configuration import Configuration
+from edge.contract import DEFAULT_CONFIGURATION, RESULTS_TOPIC
+from edge.outbox import Outbox
+from edge.pictures import Preprocessing
+from edge.reporting import Reporter
+from edge.signals import Signals
+from edge.surroundings import Surroundings
+from edge.watch import Watch
+from tests.architecture.effects.effect import Effect
+
+SCORES = {"cat": 0.6, "dog": 0.4}
+
+
+class SureOfCats:
+    """A Serving whose model always says the same."""
+
+    version = "1.0.0"
+    problem = None
+    runtime_version = "1.6.0"
+    preprocessing = Preprocessing(width=8, height=8)
+
+    @property
+    def classifier(self) -> "SureOfCats":
+        return self
+
+    def refresh(self) -> bool:
+        return False
+
+    def scores(self, _picture: object) -> Mapping[str, float]:
+        return SCORES
+
+
+class Sent(list[tuple[str, dict[str, Any]]]):
+    """A Delivery that keeps what it is given."""
+
+    def send(self, topic: str, payload: bytes, only_newest: bool = False) -> None:
+        self.append((topic, json.loads(payload)))
+
+    def retry_parked(self) -> None:
+        pass
+
+
+def reported(folder: Path, configuration: Mapping[str, object], seconds: float = 0.25) -> Sent:
+    """What the component sends within some seconds; there are two pictures in `folder`."""
+    pictures, work = folder / "pictures", folder / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    if not pictures.exists():
+        pictures.mkdir()
+        Image.new("RGB", (16, 16), (200, 0, 0)).save(pictures / "red.png")
+        Image.new("RGB", (16, 16), (0, 0, 200)).save(folder / "blue.png")
+    surroundings, signals, sent = Surroundings("hub", work, work / "location"), Signals(), Sent()
+    serving: Any = SureOfCats()
+    delivery: Any = sent
+    nucleus: Any = None  # only asked when the configuration changes
+    outbox = Outbox(surroundings.outbox)
+    reporter = Reporter("hub", work, serving, outbox, delivery)
+    chosen = Configuration.parse(configuration)
+    watch = Watch(surroundings, signals, nucleus, serving, reporter, delivery, chosen)
+    end = threading.Timer(seconds, signals.stop)
+    end.start()
+    watch.run()
+    end.join()
+    outbox.close()
+    return sent
+
+
+def results(folder: Path, **configuration: object) -> list[dict[str, Any]]:
+    """The results on the usual topic; of the folder's one picture, unless told otherwise."""
+    usual = {"ImageDirectory": str(folder / "pictures")}
+    sent = reported(folder, {**usual, **configuration})
+    return [message for topic, message in sent if topic == RESULTS_TOPIC]
+
+
+def named(folder: Path, **configuration: object) -> list[str]:
+    """Which pictures were classified."""
+    return [message["image_id"] for message in results(folder, **configuration)]
+
+
+def labels(folder: Path, **configuration: object) -> list[str]:
+    """The labels of the first result's list."""
+    first = results(folder, **configuration)[0]
+    return [entry["Label"] for entry in first["inference-results"]]
+
+
+def topics(folder: Path, **configuration: object) -> set[str]:
+    usual = {"ImageDirectory": str(folder / "pictures")}
+    return {topic for topic, _ in reported(folder, {**usual, **configuration})}
+
+
+def may_publish(access: object) -> bool:
+    return is_allowed(access, MQTT_PROXY, "aws.greengrass#PublishToIoTCore", RESULTS_TOPIC)
+
+
+def _windows(folder: Path) -> tuple[object, object]:
+    usual = {"ImageDirectory": str(folder / "pictures")}
+    counted = []
+    for interval in ("300", "1"):
+        sent = reported(folder, {**usual, "StatisticsInterval": interval}, seconds=1.2)
+        counted.append(sum(topic.endswith("/statistics") for topic, _ in sent))
+    return counted[0], counted[1]
+
+
+EFFECTS: dict[str, Effect] = {
+    "accessControl": lambda _: (
+        may_publish(DEFAULT_CONFIGURATION["accessControl"]),
+        may_publish({}),
+    ),
+    "PublishResultsOnTopic": lambda folder: (
+        topics(folder),
+        topics(folder, PublishResultsOnTopic="edgeward/other"),
+    ),
+    "ImageDirectory": lambda folder: (
+        named(folder, ImageDirectory=""),
+        named(folder),
+    ),
+    "ImageName": lambda folder: (
+        named(folder),
+        named(folder, ImageName=str(folder / "blue.png")),
+    ),
+    "InferenceInterval": lambda folder: (
+        len(results(folder)) > 1,
+        len(results(folder, InferenceInterval="0.05")) > 1,
+    ),
+    "UseCamera": lambda folder: (
+        named(folder, CameraCommand=f"cat {folder}/blue.png"),
+        named(folder, CameraCommand=f"cat {folder}/blue.png", UseCamera="true"),
+    ),
+    "CameraCommand": lambda folder: (
+        named(folder, UseCamera=True, CameraCommand=f"cat {folder}/pictures/red.png"),
+        named(folder, UseCamera=True, CameraCommand=f"cat {folder}/blue.png"),
+    ),
+    "ScoreThreshold": lambda folder: (labels(folder), labels(folder, ScoreThreshold="0.5")),
+    "MaxResults": lambda folder: (labels(folder), labels(folder, MaxResults="1")),
+    "StatisticsInterval": _windows,
+}

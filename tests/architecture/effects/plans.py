@@ -1,0 +1,156 @@
+"""What each key of a flow's plan changes."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pyarrow import parquet
+
+from backends.artifacts import PackedData
+from backends.sources import driveway
+from backends.sources.plan import DrivewayPlan
+from edge.contract import INFERENCE_COMPONENT
+from flows.monitor import MonitorPlan, monitor
+from flows.plan import DevicePlan
+from tasks.device_comparison import MonitorLimits, measure
+from tasks.modeling import TrainingPlan
+from tasks.splitting import SplitPlan, split_pictures
+from tests.architecture.effects.effect import Effect
+from tests.architecture.effects.runs import failed_cycle, passes_a_refusing_gate, released
+from tests.jobs import test_hyperparameters as trained
+from tests.tasks.manifests import dataset_of, rows_of
+from tests.tasks.windows import baseline, seen, store
+
+PACKED = PackedData(Path("packed"), 32, 32, ("car", "cat", "dog"), 100, 20, 20)
+TRAINED = {
+    **{name: value for name, value, _ in reversed(trained.REFUSED)},
+    **{name: value for name, value, _ in trained.EFFECTS},
+    "resize": "40",
+    "augmentation_type": "crop_color",
+    "early_stopping": "True",
+}
+"""A value of each hyperparameter that a real training took, or refused by name."""
+
+
+def hyperparameter(name: str, _folder: Path) -> tuple[object, object]:
+    """What the job is given; what it does with it is shown where MXNet is."""
+    given = [
+        TrainingPlan.model_validate(plan).hyperparameters(PACKED).get(name)
+        for plan in ({}, {name: TRAINED[name]})
+    ]
+    assert given[1] is not None
+    return given[0], given[1]
+
+
+def split(folder: Path, **changed: Any) -> dict[str, str]:
+    dataset = dataset_of(rows_of(cat=40, dog=40), folder)
+    table = split_pictures(dataset, SplitPlan.model_validate(changed), folder / "split").table
+    return {row["image_id"]: row["part"] for row in parquet.read_table(table).to_pylist()}
+
+
+def drawn(**changed: Any) -> tuple[dict[str, int], bytes]:
+    """How many pictures of each class a plan draws, and the first one."""
+    plan = DrivewayPlan.model_validate(changed)
+    labels = driveway.labels(plan)
+    return {label: labels.count(label) for label in set(labels)}, driveway.picture(plan, 0, "car")
+
+
+def configured(_folder: Path, key: str, **device: float) -> tuple[object, object]:
+    """What a deployment configures the inference component with."""
+    usual, other = (
+        DevicePlan.model_validate(plan).merge(Path("/camera"), "")[INFERENCE_COMPONENT][key]
+        for plan in ({}, device)
+    )
+    return usual, other
+
+
+def judged(count: int = 150, **limits: float) -> dict[str, bool]:
+    """Which checks a device passes that became darker, unsure and half blind."""
+    before, now = seen(400, seed=7), seen(count, 1, brightness=0.4, confidence=0.6)
+    for _ in range(count):
+        now.add_unreadable()
+    rows = measure(before, now, MonitorLimits.model_validate(limits))
+    return {row["check"]: row["measured"] <= row["limit"] for row in rows}
+
+
+def monitored(folder: Path, thing: str) -> str:
+    """What the monitoring flow says of a thing, when only hub-1 reported."""
+    home = folder / "home"
+    baseline(home, seen(200, seed=7))
+    store(home, seen(150, 1))
+    return monitor(MonitorPlan(thing=thing)).status
+
+
+def understood(folder: Path, data: str) -> str:
+    """Why a cycle over data that are not there ended."""
+    reason: str = failed_cycle(folder, data=data)["reason"]
+    return reason
+
+
+def _run_ids(folder: Path) -> tuple[object, object]:
+    chosen: str = failed_cycle(folder, run_id="mine")["run_id"]
+    assert (folder / "home/runs/mine/run.json").exists()
+    return chosen, failed_cycle(folder)["run_id"]
+
+
+TRAINING: dict[str, Effect] = {
+    f"training.{name}": partial(hyperparameter, name) for name in TrainingPlan.model_fields
+}
+CYCLE: dict[str, Effect] = {
+    "data": lambda folder: (
+        understood(folder, "folder:/nowhere"),
+        understood(folder, "recordio:/nowhere"),
+    ),
+    "platform": lambda folder: (
+        released(folder / "a").gate["passed"],
+        released(folder / "b", platform="linux-aarch64").gate["passed"],
+    ),
+    "thing": lambda folder: (
+        released(folder / "a").fleet.thing,
+        released(folder / "b", thing="porch").fleet.thing,
+    ),
+    "override": lambda folder: (
+        passes_a_refusing_gate(folder / "a"),
+        passes_a_refusing_gate(folder / "b", "model.accuracy"),
+    ),
+    "run_id": _run_ids,
+    "split.train_share": lambda folder: (split(folder), split(folder, train_share=0.7)),
+    "split.test_share": lambda folder: (split(folder), split(folder, test_share=0.3)),
+    "split.seed": lambda folder: (split(folder), split(folder, seed=8)),
+    "driveway.images": lambda _: (drawn()[0], drawn(images=70)[0]),
+    "driveway.seed": lambda _: (drawn()[1], drawn(seed=8)[1]),
+    "driveway.drift": lambda _: (drawn()[1], drawn(drift="night")[1]),
+    "driveway.drift_strength": lambda _: (
+        drawn(drift="night")[1],
+        drawn(drift="night", drift_strength=0.5)[1],
+    ),
+    "device.known_pictures": lambda folder: (
+        len(released(folder / "a").record["first_results"]),
+        len(released(folder / "b", device={"known_pictures": 2}).record["first_results"]),
+    ),
+    "device.scene_pictures": lambda folder: (
+        released(folder / "a", device={"known_pictures": 2}).fleet.placed,
+        released(folder / "b", device={"known_pictures": 2, "scene_pictures": 4}).fleet.placed,
+    ),
+    "device.inference_interval": partial(
+        configured, key="InferenceInterval", inference_interval=7.0
+    ),
+    "device.statistics_interval": partial(
+        configured, key="StatisticsInterval", statistics_interval=7.0
+    ),
+    "device.score_threshold": partial(configured, key="ScoreThreshold", score_threshold=0.7),
+    "device.max_results": partial(configured, key="MaxResults", max_results=2),
+}
+MONITOR: dict[str, Effect] = {
+    "thing": lambda folder: (monitored(folder, "hub-1"), monitored(folder, "porch")),
+    "limits.max_psi": lambda _: (judged(max_psi=50), judged(max_psi=0.1)),
+    "limits.min_samples": lambda _: (judged(min_samples=100), judged(min_samples=500)),
+    "limits.max_confidence_drop": lambda _: (
+        judged(max_confidence_drop=0.5),
+        judged(max_confidence_drop=0.1),
+    ),
+    "limits.max_unreadable_share": lambda _: (
+        judged(max_unreadable_share=0.5),
+        judged(max_unreadable_share=0.4),
+    ),
+}
