@@ -35,7 +35,6 @@ class DataLimits(BaseModel):
     max_strange_share: float = Field(
         0.2, ge=0, le=1, description="Most pictures with colour modes or sizes not seen before."
     )
-    near_distance: int = Field(3, ge=0, le=16, description="Bits apart that two hashes look alike.")
 
 
 def describe_findings(rows: "pd.DataFrame", tables: "Sequence[Table]") -> dict[str, Any]:

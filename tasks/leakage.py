@@ -6,9 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from backends.artifacts import Dataset, Gate, Split
+from tasks.near_duplicates import LEAST_CONTRAST, NEAR_DISTANCE
 
-NEAR_DISTANCE = 4  # bits of 64 that the perceptual hashes of near-duplicates may differ in
-LEAST_CONTRAST = 0.02  # a picture of one colour has nothing to hash; only its bytes tell
 _ROWS_AT_ONCE = 512
 _SHOWN = 3
 

@@ -11,8 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from backends.artifacts import Dataset, Split
 from backends.errors import InvalidInputError
-from tasks.leakage import LEAST_CONTRAST, NEAR_DISTANCE
-from tasks.near_duplicates import near_duplicate_groups
+from tasks.near_duplicates import LEAST_CONTRAST, NEAR_DISTANCE, near_duplicate_groups
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")

@@ -213,6 +213,16 @@ def test_near_duplicates_are_shown_and_not_refused(judge: Callable[..., DataVerd
     assert "3 near-duplicates" in _gate(verdict, "data.labels").reason
 
 
+@pytest.mark.parametrize(("apart", "alike"), [(4, True), (5, False)])
+def test_pictures_look_alike_up_to_the_distance_that_the_split_keeps_together(
+    judge: Callable[..., DataVerdict], apart: int, alike: bool
+) -> None:
+    rows = rows_of(cat=5, dog=5)
+    rows[0]["phash"], rows[5]["phash"] = "0" * 16, f"{(1 << apart) - 1:016x}"
+
+    assert judge(rows).findings["near_duplicates"] == (2 if alike else 0)
+
+
 @pytest.mark.parametrize(
     ("classes", "limits", "named"),
     [
