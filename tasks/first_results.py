@@ -142,7 +142,7 @@ def _of_known_pictures(
             taken_at=result.taken_at,
             agrees=result.label == expected[result.image_id],
         )
-        for result in heard
+        for result in reversed(heard)  # the first answer stands
         if result.model_version == version
         and result.image_id in expected
         and result.image_id not in known
