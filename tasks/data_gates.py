@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from backends.artifacts import Gate
 from tasks.accepted_data import AcceptedData
 from tasks.effect_sizes import as_jensen_shannon
+from tasks.near_duplicates import NEAR_DISTANCE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +35,9 @@ class DataLimits(BaseModel):
     )
     max_strange_share: float = Field(
         0.2, ge=0, le=1, description="Most pictures with colour modes or sizes not seen before."
+    )
+    near_distance: int = Field(
+        NEAR_DISTANCE, ge=0, le=16, description="Bits apart that two hashes look alike."
     )
 
 

@@ -130,7 +130,7 @@ def _content_tables(usable: "pd.DataFrame", limits: DataLimits) -> "list[Table]"
     from tasks.validation_tables import classes_table, pictures_table
 
     classes = classes_table(usable, limits.classes)
-    pictures = pictures_table(usable)
+    pictures = pictures_table(usable, limits.near_distance)
     balance = labels.suite(limits.min_images, limits.min_class_share)
     return [
         Table("classes", classes, balance, "label"),

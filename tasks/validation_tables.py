@@ -9,7 +9,7 @@ from edge.statistics import PICTURE_FEATURES
 from tasks.accepted_data import AcceptedData
 from tasks.effect_sizes import jensen_shannon, population_stability, surprising_chi_squared
 from tasks.manifest import COLUMNS
-from tasks.near_duplicates import NEAR_DISTANCE, near_duplicate_groups
+from tasks.near_duplicates import near_duplicate_groups
 
 if TYPE_CHECKING:
     from edge.statistics import Summary
@@ -56,10 +56,10 @@ def classes_table(usable: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
     )
 
 
-def pictures_table(usable: pd.DataFrame) -> pd.DataFrame:
+def pictures_table(usable: pd.DataFrame, max_distance: int) -> pd.DataFrame:
     """One row per usable file: what else has its bytes, or looks like it. Null: nothing."""
     alike = pd.Series(
-        near_duplicate_groups(usable["phash"].tolist(), NEAR_DISTANCE), index=usable.index
+        near_duplicate_groups(usable["phash"].tolist(), max_distance), index=usable.index
     )
     return pd.DataFrame(
         {
