@@ -8,6 +8,7 @@ from typing import Any, Dict, Mapping
 from edge.contract import MAX_MESSAGE_BYTES, encode
 
 OTHER_LABELS = "(other)"
+"""Where a device with very many labels adds up the rarest."""
 
 log = logging.getLogger(__name__)
 

@@ -7,12 +7,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from edge.statistics import PICTURE_FEATURES, Distribution, Summary
+from edge.trimming import OTHER_LABELS
 from tasks.effect_sizes import as_jensen_shannon, jensen_shannon, population_stability, surprise
 
 COMPARISONS = len(PICTURE_FEATURES) + 2
 """Image statistics, label mix and confidence are judged together."""
-OTHER_LABELS = "(other)"
-"""Where a device with very many labels adds up the rarest."""
 
 
 class MonitorLimits(BaseModel):
