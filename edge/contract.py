@@ -31,6 +31,7 @@ __all__ = [
     "RESULTS_TOPIC",
     "RUNTIME_COMPONENT",
     "RUNTIME_PYTHON",
+    "THING_NAME",
     "MessageError",
     "ModelFolderError",
     "ModelMetadata",
@@ -52,6 +53,9 @@ __all__ = [
 MODEL_COMPONENT = "edgeward.ImageClassification.Model"
 INFERENCE_COMPONENT = "edgeward.ImageClassification"
 RUNTIME_COMPONENT = "edgeward.Runtime.DLR"
+
+THING_NAME = "[a-zA-Z0-9:_-]{1,128}"
+"""Regular expression of the names that AWS IoT takes for a thing, without anchors."""
 
 MODEL_LOCATION = "location"
 """File in the model component's work folder: absolute model folder, then component version."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.errors import InvalidInputError
+from edge.contract import THING_NAME
 from edge.fields import read_instant
 from edge.statistics import Summary
 
@@ -23,7 +24,6 @@ _LATE = timedelta(days=1)
 """A row may be stored this long after it was received."""
 _REMEMBERED = timedelta(days=3)
 """A message that is sent twice comes within this time; afterwards its key is forgotten."""
-_THING = re.compile(r"[A-Za-z0-9:_-]{1,128}")  # the fleet's own rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def read_new_windows(home: Path, thing: str) -> NewWindows:
     A row that cannot be understood is counted with its reason, and never stops the others.
     Raises InvalidInputError for what is no name of a thing, and a damaged cursor.
     """
-    if not _THING.fullmatch(thing):
+    if not re.fullmatch(THING_NAME, thing):
         raise InvalidInputError(
             f"thing {thing!r}", "no such name", "Use letters, digits, colon, underscore, hyphen."
         )

@@ -20,10 +20,10 @@ from backends.local.processes import Background, Processes
 from backends.local.results import ResultReader
 from backends.local.scene import set_scene
 from backends.settings import PROJECT, Settings
+from edge.contract import THING_NAME
 
 __all__ = ["ComponentStatus", "DeviceStatus", "LocalFleet", "check_thing"]
 
-THING = re.compile(r"[a-zA-Z0-9:_-]{1,128}")
 CLOUD = "cloud"
 READY_SECONDS = 60.0
 DEPLOY_SECONDS = 600.0
@@ -270,7 +270,7 @@ class LocalFleet:
 
 def check_thing(thing: str) -> str:
     """Raises InvalidInputError unless `thing` is a name that AWS IoT would take."""
-    if not THING.fullmatch(thing):
+    if not re.fullmatch(THING_NAME, thing):
         remedy = "Use 1 to 128 letters, digits, ':', '_' or '-'."
         raise InvalidInputError("thing", f"{thing!r} is no thing's name", remedy)
     return thing

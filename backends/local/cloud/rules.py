@@ -8,9 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from backends.local.topics import matches
-from edge.contract import MessageError, parse_result, parse_statistics
+from edge.contract import THING_NAME, MessageError, parse_result, parse_statistics
 
-THING = re.compile(r"[a-zA-Z0-9:_-]{1,128}")
 UNKNOWN_THING = "unknown"
 MAX_PAYLOAD = 1024 * 1024
 
@@ -50,7 +49,7 @@ def apply(topic: str, payload: bytes, received_at: datetime) -> Stored:
         row = rule.read(topic, payload)
     except (MessageError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedError(str(error)) from error
-    if not THING.fullmatch(row["thing"]):
+    if not re.fullmatch(THING_NAME, row["thing"]):
         raise MalformedError(f"{row['thing']!r} is no thing's name")
     row["received_at"] = received_at
     identifier = row.get("message_id") or ""

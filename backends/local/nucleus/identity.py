@@ -10,6 +10,7 @@ from backends.errors import InvalidInputError
 from backends.local.files import write_json
 from backends.local.mqtt import Broker
 from backends.local.nucleus.layout import Layout
+from edge.contract import THING_NAME
 
 
 class Identity(BaseModel):
@@ -17,7 +18,7 @@ class Identity(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    thing: str = Field(pattern=r"^[a-zA-Z0-9:_-]{1,128}$")
+    thing: str = Field(pattern=f"^{THING_NAME}$")
     components: Path
     objects: Path
     deployments: Path
