@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import ast
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Tuple
 
 _IGNORED_BY_DLR = ("libdlr.so", "model-shapes.json", "hyperparams.json")
 _PREPROCESSING_KEYS = ("width", "height", "color", "resize", "layout", "dtype", "range")
@@ -43,7 +43,6 @@ class ModelMetadata:
     compiler: Dict[str, Any]
     outputs: int
     architecture: str = ""
-    self_test: Optional[Dict[str, Any]] = field(default=None)
     threads: int = 0
 
 
@@ -68,7 +67,6 @@ def read_metadata(folder: Path) -> ModelMetadata:
             compiler=dict(_mapping(own, "compiler", "compiled.meta, Edgeward")),
             outputs=outputs,
             architecture=str((meta.get("Requirements") or {}).get("TargetPlatformArch", "")),
-            self_test=own.get("self_test"),
             threads=_threads(own),
         )
     except _Wrong as error:

@@ -76,17 +76,6 @@ def load_baseline(folder: Path, model_version: str) -> Summary | None:
         ) from error
 
 
-def monitor_thing(home: Path, thing: str, limits: MonitorLimits) -> MonitorReport:
-    """Judge what a thing reported since the last run, and remember that it was judged.
-
-    Windows that cannot be judged yet (too few pictures, no baseline) are read again next time.
-    """
-    found = read_new_windows(home, thing)
-    report = judge_windows(home, found, limits)
-    remember_judged(home, found, report)
-    return report
-
-
 def judge_windows(home: Path, found: NewWindows, limits: MonitorLimits) -> MonitorReport:
     """Compare windows with their model versions' baselines; only Data Docs are written."""
     seen = _by_version(found)
@@ -114,7 +103,10 @@ def judge_windows(home: Path, found: NewWindows, limits: MonitorLimits) -> Monit
 
 
 def remember_judged(home: Path, found: NewWindows, report: MonitorReport) -> None:
-    """Move the thing's cursor past what the report judged."""
+    """Move the thing's cursor past what the report judged.
+
+    Windows that could not be judged (too few pictures, no baseline) are read again next time.
+    """
     judged = frozenset(check.model_version for check in report.checks if check.passed is not None)
     cursor = advanced(read_cursor(home, found.thing), found, judged)
     write_cursor(home, found.thing, cursor)

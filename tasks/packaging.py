@@ -62,11 +62,6 @@ def package_runtime(into: Path, edge: Path = EDGE) -> Path:
     return package
 
 
-def package_megabytes(package: Path) -> float:
-    """Size of the zip that ships, in MB (10^6 bytes)."""
-    return package.stat().st_size / 1e6
-
-
 def _write(package: Path, files: Iterable[tuple[str, Path]]) -> None:
     """Write a ZIP that depends on names and contents only: sorted, one time, one mode."""
     with tempfile.TemporaryDirectory(prefix=".packing-", dir=package.parent) as scratch:

@@ -54,12 +54,6 @@ class NewWindows:
     repeated: int
 
 
-def reporting_things(home: Path) -> list[str]:
-    """Things that ever reported statistics, sorted."""
-    folders = (home / "cloud" / "statistics").glob("date=*/thing=*")
-    return sorted({folder.name.removeprefix("thing=") for folder in folders})
-
-
 def read_cursor(home: Path, thing: str) -> Cursor:
     """Where the last monitoring run got to. Raises InvalidInputError for a damaged file."""
     path = _cursor_file(home, thing)

@@ -15,10 +15,10 @@ from edge.contract import encode, statistics_message
 from edge.statistics import PICTURE_FEATURES, merge
 from tasks.business_understanding import Targets
 from tasks.device_comparison import MonitorLimits, measure
-from tasks.monitoring import build_baseline, load_baseline, monitor_limits, monitor_thing
-from tasks.statistics_store import read_new_windows, reporting_things
+from tasks.monitoring import build_baseline, load_baseline, monitor_limits
+from tasks.statistics_store import read_new_windows
 from tests.tasks.manifests import dataset_of, rows_of
-from tests.tasks.windows import LABELS, NOON, baseline, seen, store
+from tests.tasks.windows import LABELS, NOON, baseline, monitor_thing, seen, store
 
 LIMITS = MonitorLimits()
 
@@ -257,13 +257,6 @@ def test_what_the_topic_rules_store_is_what_the_monitor_reads(tmp_path: Path) ->
 
     assert (report.status, report.windows, report.pictures) == ("ok", 2, 120)
     assert (again.status, again.windows) == ("no data", 0)
-
-
-def test_things_that_report_are_listed(tmp_path: Path) -> None:
-    store(tmp_path, seen(3), thing="porch")
-    store(tmp_path, seen(3), thing="hub-1")
-
-    assert reporting_things(tmp_path) == ["hub-1", "porch"]
 
 
 def test_the_targets_limits_decide_about_drift(tmp_path: Path) -> None:

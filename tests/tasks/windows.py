@@ -11,6 +11,10 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from edge.statistics import PICTURE_FEATURES, Summary
+from tasks.device_comparison import MonitorLimits
+from tasks.monitor_report import MonitorReport
+from tasks.monitoring import judge_windows, remember_judged
+from tasks.statistics_store import read_new_windows
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LABELS = ("car", "cat", "dog", "person")
@@ -59,6 +63,14 @@ def baseline(home: Path, summary: Summary) -> None:
     folder = home / "baselines"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{summary.model_version}.json").write_text(json.dumps(summary.to_dict()))
+
+
+def monitor_thing(home: Path, thing: str, limits: MonitorLimits) -> MonitorReport:
+    """One run of the monitor, step by step as its flow takes them."""
+    found = read_new_windows(home, thing)
+    report = judge_windows(home, found, limits)
+    remember_judged(home, found, report)
+    return report
 
 
 def _row(thing: str, window: Summary | str, late: float) -> dict[str, Any]:

@@ -52,7 +52,6 @@ class Tables:
         self._journal = root / "journal.jsonl"
         self._pending: list[Stored] = []
         self._keys: OrderedDict[str, None] = OrderedDict()
-        self.repeated = 0
         root.mkdir(parents=True, exist_ok=True)
         self._remember_recent()
         self._replay()
@@ -61,7 +60,6 @@ class Tables:
     def add(self, stored: Stored) -> bool:
         """Whether the row is new. It survives a kill from here on, but not a power cut."""
         if not self._is_new(stored.key):
-            self.repeated += 1
             return False
         row = {**stored.row, "received_at": stored.row["received_at"].isoformat()}
         self._writer.write(json.dumps([stored.table, row, stored.key]) + "\n")

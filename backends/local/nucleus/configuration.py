@@ -33,9 +33,6 @@ class Configuration:
         self._trees: dict[str, Node] = {}
         self._listeners: list[tuple[str, Path, Listener]] = []
 
-    def components(self) -> list[str]:
-        return list(self._trees)
-
     def value(self, component: str, path: Sequence[str] = ()) -> Any:
         """The plain value at `path`. Raises KeyError."""
         return _plain(_find(self._trees.get(component, {}), path))

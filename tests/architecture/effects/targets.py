@@ -9,13 +9,13 @@ from backends.errors import JobError
 from backends.settings import BackendSettings
 from tasks.business_understanding import AccuracyTargets, DeviceTargets, ParityTargets, Targets
 from tasks.evaluation import judge_accuracy, judge_against_champion
-from tasks.monitoring import monitor_limits, monitor_thing
+from tasks.monitoring import monitor_limits
 from tasks.verification import judge_package
 from tests.architecture.effects import data_gates
 from tests.architecture.effects.effect import Effect
 from tests.architecture.effects.jobs import ask_a_job
 from tests.architecture.effects.runs import failed_cycle
-from tests.tasks.windows import baseline, seen, store
+from tests.tasks.windows import baseline, monitor_thing, seen, store
 
 SCORED = Evaluation(
     top1=0.8,
