@@ -17,16 +17,22 @@ class Answer:
     error: EdgewardError | None
 
 
+def interpreter(folder: Path, script: str) -> Path:
+    """A program that runs a shell script, whatever it is asked to run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    program = folder / "interpreter"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    return program
+
+
 def ask_a_job(folder: Path, backend: BackendSettings, max_usd: float, script: str) -> Answer:
     """Run the packing job with a shell script for an interpreter."""
     lists = folder / "lists"
     lists.mkdir(parents=True)
     for name in ("train.lst", "validation.lst", "test.lst", "pictures.json"):
         (lists / name).write_text("{}")
-    interpreter = folder / "interpreter"
-    interpreter.write_text(f"#!/bin/sh\n{script}\n")
-    interpreter.chmod(interpreter.stat().st_mode | stat.S_IXUSR)
-    chosen = backend.model_copy(update={"jobs_python": interpreter})
+    chosen = backend.model_copy(update={"jobs_python": interpreter(folder, script)})
     packer = connect(Settings(home=folder / "home", backend=chosen), max_usd).packer
     lines: list[str] = []
     try:

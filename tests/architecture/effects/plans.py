@@ -7,6 +7,7 @@ from typing import Any
 from pyarrow import parquet
 
 from backends.artifacts import PackedData
+from backends.errors import InvalidInputError
 from backends.sources import driveway
 from backends.sources.plan import DrivewayPlan
 from edge.contract import INFERENCE_COMPONENT
@@ -34,12 +35,18 @@ TRAINED = {
 
 def hyperparameter(name: str, _folder: Path) -> tuple[object, object]:
     """What the job is given; what it does with it is shown where MXNet is."""
-    given = [
-        TrainingPlan.model_validate(plan).hyperparameters(PACKED).get(name)
-        for plan in ({}, {name: TRAINED[name]})
-    ]
-    assert given[1] is not None
-    return given[0], given[1]
+    return given(name), given(name, TRAINED[name])
+
+
+def given(name: str, *value: str) -> str | None:
+    """A hyperparameter as the job gets it, or why a run cannot have it, by its name."""
+    plan = TrainingPlan.model_validate({name: value[0]} if value else {})
+    try:
+        return plan.hyperparameters(PACKED).get(name)
+    except InvalidInputError as error:
+        if error.what != f"hyperparameter {name}":
+            raise
+        return str(error)
 
 
 def split(folder: Path, **changed: Any) -> dict[str, str]:
@@ -62,6 +69,13 @@ def configured(_folder: Path, key: str, **device: float) -> tuple[object, object
         for plan in ({}, device)
     )
     return usual, other
+
+
+def waited(folder: Path, **device: float) -> float:
+    """How many seconds a run waits for a device that leaves one picture unanswered."""
+    stages = released(folder, silent=1, device=device).record["stages"]
+    seconds: float = stages["first-results"]
+    return seconds
 
 
 def judged(count: int = 150, **limits: float) -> dict[str, bool]:
@@ -127,6 +141,10 @@ CYCLE: dict[str, Effect] = {
     "device.known_pictures": lambda folder: (
         len(released(folder / "a").record["first_results"]),
         len(released(folder / "b", device={"known_pictures": 2}).record["first_results"]),
+    ),
+    "device.answer_seconds": lambda folder: (
+        waited(folder / "a", answer_seconds=0.1) >= 1.5,
+        waited(folder / "b", answer_seconds=1.5) >= 1.5,
     ),
     "device.scene_pictures": lambda folder: (
         released(folder / "a", device={"known_pictures": 2}).fleet.placed,

@@ -59,7 +59,7 @@ class ObedientFleet:
     def stop_started(self) -> None:
         pass
 
-    def roll_back(self, thing: str) -> None:
+    def roll_back(self, thing: str, before: str) -> None:
         self.components = {}
 
     def place_pictures(self, thing: str, pictures: Sequence[Path]) -> Path:
@@ -102,13 +102,19 @@ def released(
     folder: Path,
     device_python: Path = Path("/device/python"),
     wrong: int = 0,
+    silent: int = 0,
     **plan: Any,
 ) -> Released:
-    """Publish, deploy and judge, with the real component store; `wrong` answers are wrong."""
+    """Publish, deploy and judge, with the real component store.
+
+    `wrong` of the answers are wrong, and to `silent` of the pictures there is none.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     settings = Settings(home=folder / "home", backend=BackendSettings(device_python=device_python))
     dataset, split, predictions = _held_out(folder)
-    answers = {f"id-{n}": CLASSES[(n + (n < wrong)) % len(CLASSES)] for n in range(HELD_OUT)}
+    answers = {
+        f"id-{n}": CLASSES[(n + (n < wrong)) % len(CLASSES)] for n in range(silent, HELD_OUT)
+    }
     fleet = ObedientFleet(answers)
     run = Run("run", folder / "run")
     backend = replace(connect(settings, 1), fleet=fleet)

@@ -1,5 +1,6 @@
 """What each variable of the environment changes."""
 
+import contextlib
 import json
 import socket
 import threading
@@ -8,8 +9,9 @@ from pathlib import Path
 
 import psutil
 
+from backends.artifacts import TrainedModel
 from backends.connect import connect
-from backends.errors import EnvironmentMissingError
+from backends.errors import EnvironmentMissingError, JobError
 from backends.local.fleet import LocalFleet
 from backends.settings import BackendSettings, MlflowSettings, MqttSettings, Settings
 from edge.contract import RUNTIME_COMPONENT
@@ -19,7 +21,7 @@ from tasks.packaging import package_runtime
 from tasks.recipes import runtime_recipe
 from tasks.recording import Run, recorded
 from tests.architecture.effects.effect import Effect
-from tests.architecture.effects.jobs import ask_a_job
+from tests.architecture.effects.jobs import ask_a_job, interpreter
 from tests.architecture.effects.runs import released, without_a_flow
 from tests.fakes.open_broker import open_broker
 
@@ -45,6 +47,19 @@ def job(folder: Path, script: str, **backend: float) -> tuple[str, ...]:
     """What a job says and how it ends."""
     answer = ask_a_job(folder, BackendSettings.model_validate(backend), 0.25, script)
     return *answer.lines, str(answer.error)
+
+
+def compiled_for(folder: Path, cpu: str) -> str:
+    """What the compile job is given."""
+    program = interpreter(folder, 'cat "$SM_ML_ROOT/input/config/hyperparameters.json"; exit 3')
+    backend = BackendSettings(jobs_python=program, compile_cpu=cpu)
+    (folder / "model.tar.gz").touch()
+    model = TrainedModel(folder / "model.tar.gz", ("cat", "dog"), 8, 8, (), 0, 0, {})
+    compiler = connect(Settings(home=folder, backend=backend), 1).compiler
+    lines: list[str] = []
+    with contextlib.suppress(JobError):
+        compiler.compile("compile", model, "linux-x86_64", lines.append)
+    return "".join(lines)
 
 
 def missing_interpreter(folder: Path, name: str) -> str:
@@ -153,6 +168,10 @@ EFFECTS: dict[str, Effect] = {
     "backend.job_seconds": lambda folder: (
         job(folder / "a", "sleep 1.1; exit 3", job_seconds=1),
         job(folder / "b", "sleep 1.1; exit 3", job_seconds=60),
+    ),
+    "backend.compile_cpu": lambda folder: (
+        compiled_for(folder / "a", "host"),
+        compiled_for(folder / "b", "haswell"),
     ),
     "backend.job_threads": lambda folder: (
         job(folder / "a", THREADS, job_threads=1)[0],
