@@ -28,6 +28,7 @@ __all__ = [
     "MAX_MESSAGE_BYTES",
     "MODEL_COMPONENT",
     "MODEL_LOCATION",
+    "OTHER_LABELS",
     "RESULTS_TOPIC",
     "RUNTIME_COMPONENT",
     "RUNTIME_PYTHON",
@@ -67,6 +68,9 @@ RESULTS_TOPIC = "ml/dlr/image-classification"
 
 MAX_MESSAGE_BYTES = 7000
 """Nucleus lite closes the connection on a frame over 10,000 bytes, about 7.2 kB of payload."""
+
+OTHER_LABELS = "(other)"
+"""The label under which a summary adds up its rarest, where it would be longer."""
 
 DEFAULT_CONFIGURATION: Mapping[str, Any] = {
     "accessControl": {

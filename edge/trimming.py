@@ -5,10 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Dict, Mapping
 
-from edge.contract import MAX_MESSAGE_BYTES, encode
-
-OTHER_LABELS = "(other)"
-"""Where a device with very many labels adds up the rarest."""
+from edge.contract import MAX_MESSAGE_BYTES, OTHER_LABELS, encode
 
 log = logging.getLogger(__name__)
 

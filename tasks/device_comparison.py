@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from edge.contract import OTHER_LABELS
 from edge.statistics import PICTURE_FEATURES, Distribution, Summary
-from edge.trimming import OTHER_LABELS
 from tasks.effect_sizes import as_jensen_shannon, jensen_shannon, population_stability, surprise
 
 COMPARISONS = len(PICTURE_FEATURES) + 2
