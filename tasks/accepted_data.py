@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from backends.artifacts import Dataset
 from backends.errors import InvalidInputError
+from backends.files import replace_file
 from edge.statistics import PICTURE_FEATURES, Summary
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def accept_data(dataset: Dataset, folder: Path) -> AcceptedData:
     digest = hashlib.sha256(content).hexdigest()
     copy = folder / f"manifest-{digest[:12]}.parquet"
     folder.mkdir(parents=True, exist_ok=True)
-    _write(copy, content)
+    replace_file(copy, content)
     record = {
         "version": _VERSION,
         "source": accepted.source,
@@ -131,7 +132,7 @@ def accept_data(dataset: Dataset, folder: Path) -> AcceptedData:
         "sizes": list(accepted.sizes),
         "summary": accepted.summary.to_dict(),
     }
-    _write(folder / _RECORD, json.dumps(record, indent=1).encode())
+    replace_file(folder / _RECORD, json.dumps(record, indent=1).encode())
     for earlier in folder.glob("manifest-*.parquet"):
         if earlier != copy:
             earlier.unlink(missing_ok=True)
@@ -185,9 +186,3 @@ def _damaged(path: Path, reason: str) -> InvalidInputError:
         f"the baseline is damaged: {reason}",
         f"Delete {path.parent} to begin again without one.",
     )
-
-
-def _write(path: Path, content: bytes) -> None:
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)

@@ -9,6 +9,7 @@ from typing import Any
 from prefect import get_run_logger, task
 
 from backends.artifacts import Dataset, Gate, PackedData, Split
+from backends.files import replace_file
 from backends.ports import Packer, Progress
 from backends.workers import map_in_order
 from tasks.leakage import judge_leakage
@@ -49,8 +50,8 @@ def prepare_lists(
             f"{index}\t{row['class_index']}\t{row['image_id']}\n"
             for index, row in enumerate(row for row in rows if row["part"] == part)
         ]
-        _write_text(into / f"{part}.lst", "".join(lines))
-    _write_text(into / "pictures.json", json.dumps({"root": str(root), "suffix": ".png"}))
+        replace_file(into / f"{part}.lst", "".join(lines))
+    replace_file(into / "pictures.json", json.dumps({"root": str(root), "suffix": ".png"}))
     return into
 
 
@@ -131,9 +132,3 @@ def _prepare(
     with contextlib.closing(written) as done:
         for number, _ in enumerate(done, ready + 1):
             progress(number, len(rows))
-
-
-def _write_text(path: Path, text: str) -> None:
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)

@@ -13,6 +13,7 @@ from prefect.cache_policies import NO_CACHE
 
 from backends.artifacts import Predictions
 from backends.errors import InvalidInputError
+from backends.files import replace_file
 from edge.statistics import PICTURE_FEATURES, Summary, merge
 from tasks.accepted_data import read_manifest
 from tasks.business_understanding import Targets
@@ -58,7 +59,9 @@ def build_baseline(
         best = int(probabilities.argmax())
         values = {str(name): float(value) for name, value in statistics.items()}
         summary.add(values, predictions.classes[best], float(probabilities[best]), None, image_id)
-    return _write_json(into / f"{model_version}.json", summary.to_dict())
+    path = into / f"{model_version}.json"
+    replace_file(path, json.dumps(summary.to_dict()))
+    return path
 
 
 def load_baseline(folder: Path, model_version: str) -> Summary | None:
@@ -198,11 +201,3 @@ def _checked(row: Mapping[str, Any], decided: "Mapping[tuple[str, str], Check]")
         reason=row["says"],
         model_version=row["model_version"],
     )
-
-
-def _write_json(path: Path, document: Mapping[str, Any]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(json.dumps(document), encoding="utf-8")
-    unfinished.replace(path)
-    return path

@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from backends.artifacts import Epoch
 from backends.errors import InvalidInputError
+from backends.files import replace_file
 from tasks import charts
 from tasks.outcome import (
     JudgedGate,
@@ -92,10 +93,8 @@ def write_report(run_folder: Path) -> Path:
     root = str((record.get("data") or {}).get("root") or "")
     report = _report(record, run_folder, tables, thumbnails(tables, root, THUMBNAILS))
     page = run_folder / "report.html"
-    temporary = page.with_suffix(".html.tmp")
     text = _environment().get_template("report.html.j2").render(report=report)
-    temporary.write_text(text, encoding="utf-8", errors="replace")
-    temporary.replace(page)
+    replace_file(page, text.encode(errors="replace"))
     return page
 
 

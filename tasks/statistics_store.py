@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.errors import InvalidInputError
+from backends.files import replace_file
 from edge.contract import THING_NAME
 from edge.fields import read_instant
 from edge.statistics import Summary
@@ -73,11 +74,8 @@ def read_cursor(home: Path, thing: str) -> Cursor:
 def write_cursor(home: Path, thing: str, cursor: Cursor) -> None:
     """Remember where a run got to: all of it, or nothing."""
     path = _cursor_file(home, thing)
-    path.parent.mkdir(parents=True, exist_ok=True)
     document = {"since": cursor.since, "judged": dict(cursor.judged)}
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(json.dumps(document, indent=1), encoding="utf-8")
-    unfinished.replace(path)
+    replace_file(path, json.dumps(document, indent=1))
 
 
 def read_new_windows(home: Path, thing: str) -> NewWindows:

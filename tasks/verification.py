@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from backends.artifacts import Dataset, Gate, Split, Verification
+from backends.files import replace_file
 from tasks.business_understanding import DeviceTargets, ParityTargets
 
 
@@ -14,13 +15,11 @@ def list_held_out(split: Split, dataset: Dataset, into: Path) -> Path:
     """Write the test part for a Verifier: a JSON object a line, {"image_id", "path"} (absolute)."""
     table = pd.read_parquet(split.table, columns=["image_id", "path", "part"])
     table = table[table["part"] == "test"].drop_duplicates("image_id")
-    into.parent.mkdir(parents=True, exist_ok=True)
-    draft = into.with_name(f".{into.name}.new")
-    with draft.open("w", encoding="utf-8") as stream:
-        for image_id, path in zip(table["image_id"], table["path"], strict=True):
-            line = {"image_id": image_id, "path": str((dataset.root / path).absolute())}
-            stream.write(json.dumps(line) + "\n")
-    draft.replace(into)
+    lines = [
+        json.dumps({"image_id": image_id, "path": str((dataset.root / path).absolute())}) + "\n"
+        for image_id, path in zip(table["image_id"], table["path"], strict=True)
+    ]
+    replace_file(into, "".join(lines))
     return into
 
 

@@ -9,9 +9,7 @@ import copy
 import fcntl
 import hashlib
 import json
-import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +20,7 @@ import yaml
 from backends.archives import check_unarchive
 from backends.artifacts import ComponentVersion
 from backends.errors import InvalidInputError, PackageError
+from backends.files import replace_file
 from backends.local.objects import BUCKET, LocalObjects
 from backends.recipe_rules import check_recipe
 
@@ -59,7 +58,8 @@ class LocalComponents:
             check_recipe(final)
             for file in files.values():
                 self._objects.put(file, _uri(name, version, file.name))
-            _write(folder / f"{version}.yaml", final)
+            text = yaml.safe_dump(final, sort_keys=False, allow_unicode=True, width=1000)
+            replace_file(folder / f"{version}.yaml", text, mode=0o644)
         return ComponentVersion(name, version, folder / f"{version}.yaml", content)
 
     def find(self, name: str, version: str) -> ComponentVersion | None:
@@ -165,18 +165,6 @@ def _next(versions: Sequence[str]) -> str:
         return _text(FIRST)
     *head, patch = map(int, versions[-1].split("."))
     return _text((*head, patch + 1))
-
-
-def _write(path: Path, recipe: Mapping[str, Any]) -> None:
-    handle, name = tempfile.mkstemp(prefix=".publish-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            yaml.safe_dump(recipe, stream, sort_keys=False, allow_unicode=True, width=1000)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 @contextmanager

@@ -1,26 +1,15 @@
-"""Files that others read while we write: always whole, old or new."""
+"""JSON files that others read while we write."""
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
+
+from backends.files import replace_file
 
 
 def write_json(path: Path, value: Any, mode: int = 0o644) -> None:
     """Replaces `path` by `value` as JSON, durably. Raises OSError; nothing is left behind then."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(value, stream, indent=1)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).chmod(mode)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    replace_file(path, json.dumps(value, indent=1), mode, durable=True)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

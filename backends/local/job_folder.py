@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from backends.errors import JobError
+from backends.files import replace_file
 
 LOCK_LOOK_SECONDS = 0.2
 FILE_MODE = 0o644
@@ -76,7 +77,7 @@ class JobFolder:
         return self.output.is_dir() and (self.archive.exists() or not _files(self.model))
 
     def write_record(self, record: Record) -> None:
-        _write(self.path / "job.json", json.dumps(asdict(record)))
+        replace_file(self.path / "job.json", json.dumps(asdict(record)))
 
     def clear(self) -> None:
         """Start afresh: forget everything but the lock."""
@@ -108,7 +109,7 @@ class JobFolder:
             ("inputdataconfig", dict.fromkeys(channels, channel)),
             ("resourceconfig", host),
         ):
-            _write(configuration / f"{stem}.json", json.dumps(content, indent=1))
+            replace_file(configuration / f"{stem}.json", json.dumps(content, indent=1))
 
     def pack_model(self) -> None:
         """Write model/ to model.tar.gz, if there is one: same files, same bytes."""
@@ -151,12 +152,6 @@ def _link(source: Path, channel: Path) -> None:
     target = channel / source.name if source.is_file() else channel
     target.parent.mkdir(parents=True, exist_ok=True)
     target.symlink_to(source)
-
-
-def _write(path: Path, text: str) -> None:
-    unfinished = path.with_name(f".{path.name}.tmp")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
 
 
 def _tar(files: list[Path], root: Path, raw: IO[bytes]) -> None:
