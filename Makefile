@@ -64,6 +64,9 @@ check: setup  ## Format, lint, types, import rules
 bench: setup .venvs/bench/.ready  ## Measure speed and memory as ratios against peers (JSON lines)
 	@$(RUN)/python -m benchmarks
 
+up: setup  ## Start the broker and a device on this machine
+	@$(RUN)/edgeward device start hub-1
+
 down:  ## Stop everything that was started on this machine
 	@$(RUN)/edgeward down
 

@@ -1,5 +1,7 @@
 """The one place that builds adapters."""
 
+import math
+
 from backends.local.compiler import LocalCompiler
 from backends.local.components import LocalComponents
 from backends.local.fleet import LocalFleet
@@ -19,17 +21,22 @@ SECONDS_AN_HOUR = 3600
 def connect(settings: Settings, max_usd: float) -> Backend:
     """Build everything that a run needs; nothing is started or imported that is not used yet.
 
-    `max_usd` bounds how long a job may take, at the price of an hour that the settings name.
+    `max_usd` bounds how long the jobs may take together, at the price of an hour in the settings.
     """
     root = settings.root
     local = settings.backend
-    seconds = _job_seconds(settings, max_usd)
-    jobs = LocalJobs(root, local.jobs_python, seconds, threads=local.job_threads)
+    jobs = LocalJobs(
+        root,
+        local.jobs_python,
+        local.job_seconds,
+        threads=local.job_threads,
+        budget=_budget_seconds(local.usd_per_hour, max_usd),
+    )
     return Backend(
         packer=LocalPacker(jobs),
         trainer=LocalTrainer(jobs),
         predictor=LocalPredictor(jobs),
-        compiler=LocalCompiler(jobs),
+        compiler=LocalCompiler(jobs, local.compile_cpu),
         verifier=LocalVerifier(local.device_python, PROJECT, root / "jobs"),
         components=LocalComponents(root / "components", LocalObjects(root / "objects")),
         fleet=local_fleet(settings),
@@ -43,7 +50,5 @@ def local_fleet(settings: Settings) -> LocalFleet:
     return LocalFleet(settings)
 
 
-def _job_seconds(settings: Settings, max_usd: float) -> float:
-    limit = float(settings.backend.job_seconds)
-    price = settings.backend.usd_per_hour
-    return min(limit, max_usd / price * SECONDS_AN_HOUR) if price else limit
+def _budget_seconds(usd_per_hour: float, max_usd: float) -> float:
+    return max_usd / usd_per_hour * SECONDS_AN_HOUR if usd_per_hour else math.inf

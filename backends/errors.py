@@ -4,6 +4,7 @@ EdgewardError
 ├── InvalidInputError           a file, field or option is wrong: says which, why, and what next
 ├── GateRefusedError            a gate refused the run; carries the gates
 ├── BackendUnavailableError     a service or program did not answer; another try may help
+│   └── BackendBlockedError     it will not answer until a person has done something
 ├── EnvironmentMissingError     an interpreter or library that `make setup` provides is not there
 ├── JobError                    a job ran and gave no result
 ├── PackageError                what would ship is not what it claims to be
@@ -66,6 +67,10 @@ class BackendUnavailableError(EdgewardError):
 
     def __str__(self) -> str:
         return f"{self.service} is unavailable: {self.reason}. {self.remedy}"
+
+
+class BackendBlockedError(BackendUnavailableError):
+    """A service cannot start or answer until a person has done something: no retry helps."""
 
 
 class EnvironmentMissingError(EdgewardError):

@@ -117,17 +117,15 @@ class Fleet(Protocol):
         """Stop the processes that this object started; those that were there before go on."""
         ...
 
-    def roll_back(self, thing: str) -> None:
-        """Deploy what ran before the last deployment; nothing, if nothing did."""
+    def roll_back(self, thing: str, before: str) -> None:
+        """Deploy again what was deployed last before a moment (ISO 8601); nothing, if nothing."""
         ...
 
     def place_pictures(self, thing: str, pictures: Sequence[Path]) -> Path:
         """Put pictures where the camera of `thing` looks; give back that folder on the device."""
         ...
 
-    def results(
-        self, thing: str, since: str, count: int, timeout: float
-    ) -> Sequence[DeviceResult]:
+    def results(self, thing: str, since: str, count: int, timeout: float) -> Sequence[DeviceResult]:
         """What `thing` said after `since` (ISO 8601, UTC): `count` results, or fewer at timeout."""
         ...
 

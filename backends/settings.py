@@ -7,6 +7,7 @@ Read from the environment and from `.env`, e.g. `EDGEWARD_HOME=/data/edgeward`,
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -28,6 +29,7 @@ class BackendSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    kind: Literal["local"] = Field("local", description="Where the work is done.")
     jobs_python: Path = Field(
         PROJECT / ".venvs/jobs/bin/python", description="Interpreter that has MXNet and TVM."
     )
@@ -36,6 +38,11 @@ class BackendSettings(BaseModel):
         description="Interpreter that has the device's requirements and nothing else.",
     )
     job_seconds: int = Field(4 * 3600, ge=1, description="Time limit of one job.")
+    compile_cpu: str = Field(
+        "host",
+        description="x86-64 CPU to compile for: host (this machine's), empty (any since 2013), "
+        "or LLVM's name of one.",
+    )
     job_threads: int = Field(
         0, ge=0, description="Threads of one job; 0: one per core. A model depends on it."
     )

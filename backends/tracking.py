@@ -71,7 +71,8 @@ class MlflowTracker:
         return tracked
 
     def _create_experiment(self, name: str) -> str:
-        location = None if self._uri else (self._home / "artifacts").as_uri()
+        remote = self._uri.startswith(("http:", "https:"))  # a server knows where its files lie
+        location = None if remote else (self._home / "artifacts").as_uri()
         created: str = self._client.create_experiment(name, artifact_location=location)
         return created
 

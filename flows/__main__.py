@@ -49,9 +49,7 @@ def _answered() -> Iterator[None]:
         raise typer.Exit(1) from error
     except Exception as error:  # a bug of ours: one line, and where the rest is
         typer.echo(f"edgeward: unexpected {type(error).__name__}: {error}", err=True)
-        typer.echo(
-            "This is a fault of Edgeward; traceback.txt in the run's folder helps.", err=True
-        )
+        typer.echo("This is a fault of Edgeward; a run's folder holds its traceback.txt.", err=True)
         raise typer.Exit(1) from error
 
 

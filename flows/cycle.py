@@ -47,6 +47,7 @@ from tasks.monitoring import build_baseline
 from tasks.recording import Run, new_run_id, note, note_gates, read_record, recorded, stage
 from tasks.registry import (
     digest_of,
+    earlier_weights,
     log_epoch,
     promote_candidate,
     register_candidate,
@@ -55,8 +56,6 @@ from tasks.registry import (
 )
 from tasks.reporting import write_report
 from tasks.verification import judge_package, list_held_out
-
-SECONDS_TO_FIRST_RESULTS = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +149,8 @@ def train(this: Cycle, model: str, packed: PackedData) -> tuple[TrainedModel, st
         identity = track_run(backend.tracker, model, run, hyperparameters)
         job = job_name("train", packed.root.name, hyperparameters)
         follow = partial(log_epoch, backend.tracker, identity)
-        trained = train_model(backend.trainer, job, packed, plan.training, None, follow)
+        earlier = earlier_weights(backend.tracker, model) if plan.training.starts_earlier else None
+        trained = train_model(backend.trainer, job, packed, plan.training, earlier, follow)
         note(run, training=_training_facts(trained), learning_curve=trained.epochs)
         version = register_candidate(backend.tracker, model, identity, trained)
     return trained, version
@@ -217,17 +217,18 @@ def release(
         folder = place_pictures(backend.fleet, plan.thing, shown)
         versions = {name: component.version for name, component in components.items()}
         merge = plan.device.merge(folder, backend.device_python)
+        begun = {"thing": plan.thing, "status": "IN_PROGRESS", "components": versions}
+        note(run, deployment=begun | {"began_at": since})
         deployment = deploy_components(backend.fleet, plan.thing, versions, merge)
-        note(run, deployment=deployment)
+        note(run, deployment=asdict(deployment) | {"began_at": since})
     with stage(run, "first-results"):
         version = components[MODEL_COMPONENT].version
-        first = await_first_results(
-            backend.fleet, plan.thing, since, version, expected, SECONDS_TO_FIRST_RESULTS
-        )
+        seconds = plan.device.answer_seconds
+        first = await_first_results(backend.fleet, plan.thing, since, version, expected, seconds)
         note(run, first_results=first)
         share = plan.targets.parity.min_top1_agreement
         (gate,) = note_gates(run, (judge_first_results(first, expected, share),), plan.override)
-        restore_device(backend.fleet, deployment, gate)
+        restore_device(backend.fleet, plan.thing, since, gate)
     require((gate,))
     return components
 
@@ -249,9 +250,13 @@ def conclude(
 
 
 def _close(backend: Backend, run: Run) -> None:
-    """Unless the device was left serving what this run deployed, stop what the run started."""
-    if read_record(run)["status"] != "deployed":
-        backend.fleet.stop_started()
+    """Unless the device was seen to answer rightly, leave it and this machine as they were."""
+    record = read_record(run)
+    if record["status"] == "deployed":
+        return
+    if record["status"] == "failed" and record["deployment"]:  # a refused one is rolled back
+        backend.fleet.roll_back(record["thing"], record["deployment"]["began_at"])
+    backend.fleet.stop_started()
 
 
 def _report(run: Run) -> None:

@@ -3,6 +3,7 @@
 The UI shows and checks it; the command line builds it from its options.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -12,12 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from backends.artifacts import Platform
 from backends.errors import InvalidInputError
 from backends.settings import PROJECT
+from backends.sources import parse_source
 from backends.sources.plan import DrivewayPlan
 from edge.contract import INFERENCE_COMPONENT, RUNTIME_COMPONENT
 from tasks.business_understanding import Targets, load_targets
 from tasks.data_preparation import SplitPlan
 from tasks.modeling import TrainingPlan
 
+THING = r"[a-zA-Z0-9:_-]{1,128}"
 GATES = (
     "data.schema",
     "data.integrity",
@@ -43,6 +46,7 @@ class DevicePlan(BaseModel):
     known_pictures: int = Field(
         12, ge=1, le=500, description="Held-out pictures that the device must call rightly first."
     )
+    answer_seconds: float = Field(90.0, gt=0, description="How long its answers may take to come.")
     scene_pictures: int = Field(
         150, ge=1, description="Held-out pictures before the camera of a device on this machine."
     )
@@ -81,7 +85,7 @@ class CyclePlan(BaseModel):
         "driveway", description="driveway, folder:PATH, caltech256[:URL] or recordio:PATH."
     )
     platform: Platform = Field("linux-x86_64", description="What the device is.")
-    thing: str = Field("hub-1", description="The device to deploy to.")
+    thing: str = Field("hub-1", pattern=f"^{THING}$", description="The device to deploy to.")
     targets: Targets = Targets()
     training: TrainingPlan = TrainingPlan()
     split: SplitPlan = SplitPlan()
@@ -112,6 +116,11 @@ def make_plan(
             raise InvalidInputError(
                 f"--override {gate}", "no such gate", f"Take one of {', '.join(GATES)}."
             )
+    if not re.fullmatch(THING, thing):
+        raise InvalidInputError(
+            f"--thing {thing}", "no thing's name", "Use 1 to 128 letters, digits, ':', '_' or '-'."
+        )
+    parse_source(data, Path())
     tables = _tables(settings)
     return CyclePlan.model_validate(
         {

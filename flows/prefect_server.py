@@ -1,8 +1,8 @@
 """Prefect, set up for this project: quiet, without telemetry, with a server of its own.
 
 Prefect's own temporary server shares our process group, so Ctrl-C would end it before the flow
-could report its end, and it outlives a killed parent. Ours does neither. A server or profile of
-the user's (PREFECT_API_URL) is used as it is. Nothing here may run after prefect is imported.
+could report its end, and it outlives a killed parent. Ours does neither. A server of the user's
+(PREFECT_API_URL in the environment) is used as it is. This must run before prefect is imported.
 """
 
 import os

@@ -58,13 +58,16 @@ def run_cycle(
 
 def run_monitor(thing: str, targets: Path | None, as_json: bool) -> None:
     """Run the monitoring flow once and show what it found."""
-    with prefect_server(load_settings().root) as await_server:
+    home = load_settings().root
+    with prefect_server(home) as await_server:
         from flows.monitor import MonitorPlan, monitor
-        from flows.plan import read_targets
+        from tasks.business_understanding import load_targets
         from tasks.monitoring import monitor_limits
+        from tasks.recording import targets_of
 
         fleet().device(thing)
-        plan = MonitorPlan(thing=thing, limits=monitor_limits(read_targets(targets, "driveway")))
+        wanted = load_targets(targets) if targets else targets_of(home / "runs", thing)
+        plan = MonitorPlan(thing=thing, limits=monitor_limits(wanted))
         await_server()
         show_our_lines()
         report = monitor(plan)

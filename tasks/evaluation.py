@@ -109,9 +109,7 @@ def _top_k(truth: Labels, probabilities: Probabilities, k: int) -> float:
     return float((best == truth[:, None]).any(axis=1).mean())
 
 
-def _per_class(
-    confusion: npt.NDArray[np.int64], classes: tuple[str, ...]
-) -> dict[str, ClassScore]:
+def _per_class(confusion: npt.NDArray[np.int64], classes: tuple[str, ...]) -> dict[str, ClassScore]:
     right = confusion.diagonal()
     called, there = confusion.sum(axis=0), confusion.sum(axis=1)
     return {

@@ -102,11 +102,11 @@ def await_first_results(
 
 
 @task(**CALLS_BACKEND)
-def restore_device(fleet: Fleet, deployment: Deployment, gate: Gate) -> None:
+def restore_device(fleet: Fleet, thing: str, before: str, gate: Gate) -> None:
     """Give the device back what it ran before, if its first results were refused."""
     if gate.refuses:
-        get_run_logger().warning("%s: rolling back: %s", deployment.thing, gate.reason)
-        fleet.roll_back(deployment.thing)
+        get_run_logger().warning("%s: rolling back: %s", thing, gate.reason)
+        fleet.roll_back(thing, before)
 
 
 def judge_first_results(

@@ -30,6 +30,11 @@ class TrainingPlan(Choices):
     mini_batch_size: Count = 64
     num_layers: Layers = 20
 
+    @property
+    def starts_earlier(self) -> bool:
+        """Whether training starts from the champion's weights."""
+        return self.use_pretrained_model == 1
+
     def hyperparameters(self, data: PackedData) -> dict[str, str]:
         """All that the training job gets, as strings. Raises InvalidInputError: wrong sizes."""
         if data.height < self.height or data.width < self.width:
@@ -38,6 +43,12 @@ class TrainingPlan(Choices):
                 f"{self.image_shape} is larger than the packed pictures, "
                 f"{data.height}x{data.width}",
                 "Pack larger pictures, or ask for a smaller shape.",
+            )
+        if self.resize is not None:
+            raise InvalidInputError(
+                "hyperparameter resize",
+                "the pictures are packed at image_shape, as the device prepares them",
+                "Set image_shape instead.",
             )
         counted = {"num_classes": len(data.classes), "num_training_samples": data.train}
         steps = {"lr_scheduler_step": self.lr_scheduler_step or self._steps()}

@@ -19,6 +19,7 @@ from typing import Any
 
 from backends.artifacts import Gate
 from backends.errors import EdgewardError, GateRefusedError
+from tasks.business_understanding import Targets, parse_targets
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +105,15 @@ def recorded(run: Run, about: dict[str, Any]) -> Iterator[Run]:
     finally:
         note(run, ended_at=datetime.now(UTC).isoformat(timespec="seconds"))
         _close(run)
+
+
+def targets_of(runs: Path, thing: str) -> Targets:
+    """What the newest run that was deployed to `thing` was asked to reach; else the defaults."""
+    for path in sorted(runs.glob("*/run.json"), reverse=True):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record["thing"] == thing and record["status"] == "deployed":
+            return parse_targets(record["targets"], str(path))
+    return Targets()
 
 
 def note(run: Run, **sections: Any) -> None:

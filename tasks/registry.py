@@ -62,6 +62,12 @@ def promote_candidate(tracker: Tracker, model: str, version: str, component: str
     tracker.promote(model, version, {"component_version": component})
 
 
+def earlier_weights(tracker: Tracker, model: str) -> Path | None:
+    """The champion's archive, for a training that starts from it."""
+    champion = tracker.champion(model)
+    return champion.archive if champion else None
+
+
 def score_champion(
     tracker: Tracker, predictor: Predictor, model: str, packed: PackedData
 ) -> ChampionScore:

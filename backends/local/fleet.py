@@ -10,14 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from backends.artifacts import Deployment, DeviceResult, Platform
-from backends.errors import BackendUnavailableError, DeploymentError, InvalidInputError
+from backends.errors import (
+    BackendBlockedError,
+    BackendUnavailableError,
+    DeploymentError,
+    InvalidInputError,
+)
 from backends.local.deployment_document import new_document, outcome, withdraw
 from backends.local.device_status import ComponentStatus, DeviceStatus, running, stopped
 from backends.local.files import read_json, write_json
 from backends.local.history import former_deployment
 from backends.local.machine import this_platform
 from backends.local.processes import Background, Processes
-from backends.local.results import ResultReader
+from backends.local.results import ResultReader, parse_moment
 from backends.local.scene import set_scene
 from backends.settings import PROJECT, Settings
 from edge.contract import THING_NAME
@@ -86,13 +91,13 @@ class LocalFleet:
         check_thing(thing)
         return set_scene(self._thing(thing) / "camera", pictures)
 
-    def roll_back(self, thing: str) -> None:
-        """See the port. With nothing before the last deployment, the device then runs nothing.
+    def roll_back(self, thing: str, before: str) -> None:
+        """See the port. With nothing deployed before that moment, the device then runs nothing.
 
         Configuration goes back to the recipes' defaults and what that former deployment merged.
         """
         check_thing(thing)
-        former = former_deployment(self._deployments(thing))
+        former = former_deployment(self._deployments(thing), parse_moment(before))
         self._deploy(
             thing,
             lambda identifier: new_document(
@@ -280,7 +285,7 @@ def _process_name(thing: str) -> str:
     return f"thing-{thing}"
 
 
-def _died(what: str, process: Background) -> BackendUnavailableError:
+def _died(what: str, process: Background) -> BackendBlockedError:
     """The last complaint in its log is the reason."""
     try:
         lines = process.log.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -289,4 +294,4 @@ def _died(what: str, process: Background) -> BackendUnavailableError:
     complaints = [line for line in lines[-_LAST_LINES:] if " CRITICAL " in line]
     reason = (complaints or lines or ["it ended at once"])[-1]
     message = reason.partition("__main__: ")[2] or reason
-    return BackendUnavailableError(what, message.rstrip("."), f"See {process.log}.")
+    return BackendBlockedError(what, message.rstrip("."), f"See {process.log}.")

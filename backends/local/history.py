@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,16 @@ class FormerDeployment:
     merge: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
 
-def former_deployment(documents: Path) -> FormerDeployment:
-    """The last but one deployment that succeeded, of the documents in a thing's folder."""
+def former_deployment(documents: Path, before: datetime) -> FormerDeployment:
+    """The last deployment from before a moment that succeeded, of those in a thing's folder."""
     succeeded = sorted(
         (document for path in documents.glob("*.json") if (document := _succeeded(path))),
         key=lambda document: int(document["creationTimestamp"]),
     )
-    if len(succeeded) <= 1:
+    former = [d for d in succeeded if int(d["creationTimestamp"]) < before.timestamp() * 1000]
+    if not former:
         return FormerDeployment()
-    wanted: Mapping[str, Any] = succeeded[-2]["components"]
+    wanted: Mapping[str, Any] = former[-1]["components"]
     return FormerDeployment(
         {name: entry["version"] for name, entry in wanted.items()},
         {name: entry["configurationUpdate"]["merge"] for name, entry in wanted.items()},

@@ -1,6 +1,7 @@
 """Runs the programs of jobs/ in their own environment, under the SageMaker training contract."""
 
 import errno
+import math
 import os
 import re
 import signal
@@ -43,6 +44,7 @@ class LocalJobs:
     checkpoints. Other inputs under the same name start afresh.
 
     A job computes with `threads` threads; 0: one per core. A training's last bits depend on it.
+    No job may take longer than `seconds`, nor all jobs of this object longer than `budget`.
     """
 
     def __init__(
@@ -52,12 +54,14 @@ class LocalJobs:
         seconds: float,
         programs: Path = PROJECT / "jobs",
         threads: int = 0,
+        budget: float = math.inf,
     ) -> None:
         self._root = root
         self._python = python
         self._seconds = seconds
         self._programs = programs
         self._threads = threads
+        self._budget = budget
 
     def run(
         self,
@@ -111,6 +115,7 @@ class LocalJobs:
             folder.pack_model()
             ended = Record(before.inputs, "finished", before.seconds + time.monotonic() - began)
         finally:
+            self._budget -= time.monotonic() - began
             spent = before.seconds + time.monotonic() - began
             folder.write_record(ended or Record(before.inputs, "failed", spent))
         folder.drop_checkpoints()
@@ -118,6 +123,9 @@ class LocalJobs:
 
     def _execute(self, folder: JobFolder, program: str, lock: int, on_line: OnLine) -> None:
         job = folder.path.name
+        limit = min(self._seconds, self._budget)
+        if limit <= 0:
+            raise JobError(job, "the run has spent what it may cost (cost.max_usd, usd_per_hour)")
         arguments = [str(self._python), str(self._programs / program)]
         last: deque[str] = deque(maxlen=LAST_LINES)
         with folder.log.open("a", encoding="utf-8", buffering=1) as log:
@@ -128,14 +136,12 @@ class LocalJobs:
                 on_line(line)
 
             environment = _environment(folder.path, self._threads or len(os.sched_getaffinity(0)))
-            wanted = job_process.Program(
-                arguments, environment, folder.path, self._seconds, (lock,)
-            )
+            wanted = job_process.Program(arguments, environment, folder.path, limit, (lock,))
             try:
                 status = job_process.run(wanted, take)
             except job_process.TimeLimitError as error:
-                limit = f"it took longer than {self._seconds:g} seconds"
-                raise JobError(job, f"{limit}, the limit (job_seconds, max_usd)") from error
+                reason = f"it took longer than {limit:g} seconds, the limit (job_seconds, max_usd)"
+                raise JobError(job, reason) from error
             except (FileNotFoundError, PermissionError) as error:
                 raise EnvironmentMissingError("jobs", f"cannot run {self._python}") from error
         if status != 0:

@@ -230,9 +230,11 @@ def test_a_device_is_given_back_what_it_ran_before_its_last_deployment(
     store.add("app", "1.0.0", SLEEP, defaults={"Word": "a"})
     store.add("app", "1.1.0", SLEEP, defaults={"Word": "b"})
     fleet.deploy(THING, {"app": "1.0.0"}, {"app": {"Mine": 1}})
+    before = datetime.now(UTC).isoformat()
     fleet.deploy(THING, {"app": "1.1.0"}, {"app": {"Mine": 2, "More": 3}})
 
-    fleet.roll_back(THING)
+    fleet.roll_back(THING, before)
+    fleet.roll_back(THING, before)
 
     assert fleet.device(THING).components["app"].version == "1.0.0"
     state = json.loads((fleet._root / "things" / THING / "config/state.json").read_text())
