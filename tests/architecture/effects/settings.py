@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from pydantic import ValidationError
 
 from backends.artifacts import TrainedModel
 from backends.connect import connect
@@ -35,6 +36,14 @@ class Connected:
 
     port: int
     logins: tuple[tuple[str, str], ...]
+
+
+def kind(name: str) -> str:
+    """What a kind of backend gives: itself, or the reason why there is none."""
+    try:
+        return BackendSettings.model_validate({"kind": name}).kind
+    except ValidationError as error:
+        return error.errors()[0]["msg"]
 
 
 def published(home: Path, folder: Path) -> Path:
@@ -157,6 +166,7 @@ EFFECTS: dict[str, Effect] = {
         published(folder / "a", folder),
         published(folder / "b", folder),
     ),
+    "backend.kind": lambda _folder: (kind("local"), kind("elsewhere")),
     "backend.jobs_python": lambda folder: (
         missing_interpreter(folder, "one"),
         missing_interpreter(folder, "other"),
