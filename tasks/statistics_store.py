@@ -1,6 +1,6 @@
 """Reads the windows that devices reported, each once, whatever order they arrived in.
 
-The store is Parquet, `<home>/cloud/statistics/date=…/thing=…/*.parquet`, with the columns thing,
+The store is Parquet, `<home>/cloud/statistics/date=…/thing=…/*.parquet`, with the columns
 model_version, window_start, window_end, payload (the summary as JSON text) and received_at.
 A thing's cursor, `<home>/monitor/<thing>.json`, says which of them were judged.
 """

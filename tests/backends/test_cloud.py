@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+from pyarrow import parquet
 
 from backends.local.cloud.quarantine import Quarantine
 from backends.local.cloud.rules import MalformedError, apply
@@ -16,6 +18,7 @@ from edge.statistics import Summary
 
 TOPIC = "ml/dlr/image-classification"
 NOW = datetime(2026, 11, 22, 18, 0, 0, 123456, tzinfo=UTC)
+EVENTS = {"heartbeats": "heartbeat", "alerts": "alerts"}
 
 
 def result(thing: str = "hub", **changes: Any) -> bytes:
@@ -30,6 +33,16 @@ def result(thing: str = "hub", **changes: Any) -> bytes:
         taken_at=NOW,
     )
     return encode({**message, **changes})
+
+
+def message(table: str, thing: str) -> tuple[str, bytes]:
+    """Topic and payload of what becomes a row of `table`."""
+    if table == "results":
+        return TOPIC, result(thing)
+    if table == "statistics":
+        summary = Summary("1", "2026-11-22T10:00:00+00:00", "2026-11-22T10:05:00+00:00")
+        return statistics_topic(thing), encode(statistics_message(thing, summary.to_dict()))
+    return f"edgeward/{thing}/{EVENTS[table]}", b"{}"
 
 
 def rows(folder: Path, table: str = "results") -> list[dict[str, Any]]:
@@ -54,6 +67,39 @@ def test_a_result_is_stored_by_day_and_thing_with_all_its_columns(tmp_path: Path
     }  # fmt: skip
     assert payload["inference-results"] == [{"Label": "cat", "Score": "0.9"}]
     tables.close()
+
+
+@pytest.mark.parametrize("table", list(SCHEMAS))
+def test_a_folder_is_read_as_one_table_with_day_and_thing(tmp_path: Path, table: str) -> None:
+    tables = Tables(tmp_path)
+    days = (NOW, NOW.replace(day=23))
+    for thing, day in (("hub", days[0]), ("hub", days[1]), ("porch:2", days[1])):
+        tables.add(apply(*message(table, thing), day))
+    tables.close()
+
+    found = pd.read_parquet(tmp_path / table)
+
+    assert set(found) == {*SCHEMAS[table].names, "date"}
+    assert sorted(zip(found["thing"], found["date"], found["received_at"], strict=True)) == [
+        ("hub", "2026-11-22", days[0]),
+        ("hub", "2026-11-23", days[1]),
+        ("porch:2", "2026-11-23", days[1]),
+    ]
+
+
+def test_files_that_name_the_thing_themselves_are_read_as_well(tmp_path: Path) -> None:
+    tables = Tables(tmp_path)
+    tables.add(apply(TOPIC, result(message_id="m1"), NOW))
+    tables.close()
+    (path,) = (tmp_path / "results").glob("*/thing=hub/*.parquet")
+    parquet.write_table(read_file(path), path)  # as they were once written
+
+    assert "thing" in parquet.read_schema(path).names
+    (found,) = ResultReader(tmp_path / "results", "hub", "2026-11-22T00:00:00Z").wait(1, timeout=0)
+    assert (found.thing, found.label) == ("hub", "cat")
+    again = Tables(tmp_path)
+    assert not again.add(apply(TOPIC, result(message_id="m1"), NOW))
+    again.close()
 
 
 def test_a_message_that_is_sent_twice_is_stored_once_also_across_a_restart(tmp_path: Path) -> None:

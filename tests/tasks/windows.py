@@ -82,7 +82,6 @@ def _row(thing: str, window: Summary | str, late: float) -> dict[str, Any]:
         payload = json.dumps({"thing": thing, "message_id": message_id, **window.to_dict()})
     received = datetime.fromisoformat(end) + timedelta(seconds=late)
     return {
-        "thing": thing,
         "model_version": version,
         "window_start": end,
         "window_end": end,

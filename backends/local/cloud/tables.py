@@ -2,7 +2,8 @@
 
 Rows arrive one by one and are written in batches; until then they stand in a journal, so that a
 process that is killed loses none. A file is written under another name and then renamed. The
-columns `thing` and the folder `thing=` say the same: read the files, not the folder as one table.
+column `thing` is in the folder's name alone, so that a folder can be read as one table: a column of
+a file and a part of its path must not have the same name.
 """
 
 import heapq
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 MAX_KEYS = 100_000
 MAX_FILES = 1000
 _TIME = pa.timestamp("us", tz="UTC")
+_THING = "thing"
 
 
 def _schema(*texts: str, **others: Any) -> Any:
@@ -73,7 +75,7 @@ class Tables:
             return 0
         count = len(self._pending)
         for table, folder, batch in _groups(self._root, self._pending):
-            _write(folder, [stored.row for stored in batch], SCHEMAS[table])
+            _write(folder, [stored.row for stored in batch], _in_file(SCHEMAS[table]))
             written = set(map(id, batch))
             self._pending = [stored for stored in self._pending if id(stored) not in written]
         self._writer.truncate(0)
@@ -99,7 +101,7 @@ class Tables:
             files = ((p.stat().st_mtime, p) for p in (self._root / table).glob("*/*/*.parquet"))
             for _, path in sorted(heapq.nlargest(MAX_FILES, files)):
                 thing = path.parent.name.removeprefix("thing=")
-                for identifier in read_file(path, ["message_id"]).column(0).to_pylist():
+                for identifier in read_file(path, ["message_id"])["message_id"].to_pylist():
                     if identifier:
                         self._is_new(f"{table}/{thing}/{identifier}")
 
@@ -118,9 +120,13 @@ class Tables:
 
 
 def read_file(path: Path, columns: Sequence[str] | None = None) -> Any:
-    """One file's rows as an Arrow table, without what its folders' names add."""
+    """One file's rows as an Arrow table: `columns` (None: all), and `thing` as its folder says."""
     with parquet.ParquetFile(path) as stored:
-        return stored.read(columns=columns)
+        rows = stored.read(columns=columns)
+    if _THING in rows.column_names:  # once, files had it too
+        return rows
+    thing = path.parent.name.removeprefix(f"{_THING}=")
+    return rows.append_column(_THING, pa.array([thing] * len(rows), pa.string()))
 
 
 def _groups(root: Path, pending: Sequence[Stored]) -> list[tuple[str, Path, list[Stored]]]:
@@ -130,6 +136,10 @@ def _groups(root: Path, pending: Sequence[Stored]) -> list[tuple[str, Path, list
         folder = root / stored.table / f"date={day}" / f"thing={stored.row['thing']}"
         groups.setdefault((stored.table, folder), []).append(stored)
     return [(table, folder, batch) for (table, folder), batch in groups.items()]
+
+
+def _in_file(schema: Any) -> Any:
+    return schema.remove(schema.get_field_index(_THING))
 
 
 def _write(folder: Path, rows: Sequence[Row], schema: Any) -> None:
