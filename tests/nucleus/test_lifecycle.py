@@ -13,7 +13,8 @@ from backends.local.nucleus.configuration import Configuration
 from backends.local.nucleus.ipc import Tokens
 from backends.local.nucleus.layout import Layout
 from backends.local.nucleus.packages import Packages
-from backends.local.nucleus.recipe import Recipe, this_platform
+from backends.local.nucleus.recipe import Recipe
+from backends.local.nucleus.recipe_reader import this_platform
 from backends.local.nucleus.service import Service, State
 from backends.local.nucleus.services import Services
 from backends.local.nucleus.versions import parse_version

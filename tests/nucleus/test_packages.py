@@ -8,7 +8,8 @@ import pytest
 
 from backends.local.nucleus.layout import Layout
 from backends.local.nucleus.packages import PackageFault, Packages, unpack
-from backends.local.nucleus.recipe import Artifact, RecipeError, this_platform
+from backends.local.nucleus.recipe import Artifact, RecipeError
+from backends.local.nucleus.recipe_reader import this_platform
 from backends.local.nucleus.resolution import ResolutionError, resolve
 from backends.local.nucleus.versions import parse_version
 from tests.fakes.component_store import Store

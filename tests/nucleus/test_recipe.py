@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from backends.local.nucleus.recipe import RecipeError, load
+from backends.local.nucleus.recipe import RecipeError
+from backends.local.nucleus.recipe_reader import load
 
 LINUX = {"os": "linux", "architecture": "amd64"}
 

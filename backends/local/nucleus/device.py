@@ -21,7 +21,8 @@ from backends.local.nucleus.operations import Core, operations
 from backends.local.nucleus.packages import PackageFault, Packages
 from backends.local.nucleus.proxy import SpoolingProxy
 from backends.local.nucleus.pubsub import LocalBus
-from backends.local.nucleus.recipe import Recipe, RecipeError, this_platform
+from backends.local.nucleus.recipe import Recipe, RecipeError
+from backends.local.nucleus.recipe_reader import this_platform
 from backends.local.nucleus.service import Service, State
 from backends.local.nucleus.services import Services, describe
 from backends.local.nucleus.spool import Spool

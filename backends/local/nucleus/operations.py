@@ -5,7 +5,6 @@ on is given to them: configuration, local bus, MQTT proxy, lifecycle and deploym
 """
 
 import base64
-import binascii
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -18,15 +17,20 @@ from backends.local.nucleus.authorization import (
 )
 from backends.local.nucleus.configuration import Configuration
 from backends.local.nucleus.pubsub import LocalBus
+from backends.local.nucleus.requests import (
+    check_metric,
+    invalid,
+    read_blob,
+    read_key_path,
+    read_publish_message,
+    read_qos,
+    read_text,
+)
 from backends.local.nucleus.rpc import PREFIX, Call, Operation, OperationError
 from backends.local.topics import has_wildcard, is_filter, is_topic
 
 _RECEIVE_MODES = ("RECEIVE_ALL_MESSAGES", "RECEIVE_MESSAGES_FROM_OTHERS")
 _STATES = ("RUNNING", "ERRORED")
-_UNITS = frozenset(
-    ("BYTES", "BYTES_PER_SECOND", "COUNT", "COUNT_PER_SECOND", "MEGABYTES", "SECONDS")
-)
-_METRIC_NAME = 32
 
 Answer = Mapping[str, Any]
 
@@ -111,20 +115,20 @@ class _Operations:
         self._core = core
 
     async def publish_to_iot_core(self, call: Call) -> Answer:
-        topic = _text(call, "topicName", "Topic is required")
-        payload = _blob(call.body, "payload", "Payload is required")
-        qos = _qos(call)
+        topic = read_text(call, "topicName", "Topic is required")
+        payload = read_blob(call.body, "payload", "Payload is required")
+        qos = read_qos(call)
         if not is_topic(topic):
-            raise _invalid(f"{topic!r} is no topic to publish to")
+            raise invalid(f"{topic!r} is no topic to publish to")
         self._authorise(call, MQTT_PROXY, topic)
         self._core.mqtt.publish(topic, payload, qos)
         return {}
 
     async def subscribe_to_iot_core(self, call: Call) -> Answer:
-        topic_filter = _text(call, "topicName", "Topic is required")
-        qos = _qos(call)
+        topic_filter = read_text(call, "topicName", "Topic is required")
+        qos = read_qos(call)
         if not is_filter(topic_filter):
-            raise _invalid(f"{topic_filter!r} is no topic filter")
+            raise invalid(f"{topic_filter!r} is no topic filter")
         self._authorise(call, MQTT_PROXY, topic_filter)
 
         def receive(topic: str, payload: bytes) -> None:
@@ -135,19 +139,19 @@ class _Operations:
         return {}
 
     async def publish_to_topic(self, call: Call) -> Answer:
-        topic = _text(call, "topic", "Topic is required")
+        topic = read_text(call, "topic", "Topic is required")
         if has_wildcard(topic):
-            raise _invalid("Publish topic must not contain a wildcard")
-        kind, message = _publish_message(call)
+            raise invalid("Publish topic must not contain a wildcard")
+        kind, message = read_publish_message(call)
         self._authorise(call, PUBSUB, topic)
         self._core.bus.publish(call.component, topic, {kind: {"message": message}})
         return {}
 
     async def subscribe_to_topic(self, call: Call) -> Answer:
-        topic_filter = _text(call, "topic", "Topic is required")
+        topic_filter = read_text(call, "topic", "Topic is required")
         mode = call.body.get("receiveMode")
         if mode is not None and mode not in _RECEIVE_MODES:
-            raise _invalid(f"Invalid receive mode: {mode}")
+            raise invalid(f"Invalid receive mode: {mode}")
         self._authorise(call, PUBSUB, topic_filter)
 
         def receive(topic: str, message: dict[str, Any]) -> None:
@@ -161,7 +165,7 @@ class _Operations:
 
     async def get_configuration(self, call: Call) -> Answer:
         component = call.body.get("componentName") or call.component
-        path = _key_path(call)
+        path = read_key_path(call)
         try:
             key, value = self._core.configuration.resolved(component, path)
         except KeyError as error:
@@ -172,13 +176,13 @@ class _Operations:
     async def update_configuration(self, call: Call) -> Answer:
         value = call.body.get("valueToMerge")
         timestamp = call.body.get("timestamp")
-        path = _key_path(call)
+        path = read_key_path(call)
         if not isinstance(value, dict):
-            raise _invalid("valueToMerge is required")
+            raise invalid("valueToMerge is required")
         if not isinstance(timestamp, int | float):
-            raise _invalid("timestamp is required")
+            raise invalid("timestamp is required")
         if "accesscontrol" in {k.lower() for k in (path[:1] or list(value))}:
-            raise _invalid("Config update is not allowed for following fields [accessControl]")
+            raise invalid("Config update is not allowed for following fields [accessControl]")
         written = self._core.configuration.merge(
             call.component, value, round(timestamp * 1000), path
         )
@@ -200,14 +204,14 @@ class _Operations:
             )
 
         call.stream.on_close(
-            self._core.configuration.subscribe(component, _key_path(call), changed)
+            self._core.configuration.subscribe(component, read_key_path(call), changed)
         )
         return {}
 
     async def update_state(self, call: Call) -> Answer:
         state = call.body.get("state")
         if state not in _STATES:
-            raise _invalid(f"Invalid state: {state}")
+            raise invalid(f"Invalid state: {state}")
         try:
             self._core.lifecycle.report_state(call.component, state)
         except KeyError as error:
@@ -217,9 +221,9 @@ class _Operations:
     async def put_component_metric(self, call: Call) -> Answer:
         metrics = call.body.get("metrics")
         if not isinstance(metrics, list) or not metrics:
-            raise _invalid("Metrics are required")
+            raise invalid("Metrics are required")
         for metric in metrics:
-            _check_metric(metric)
+            check_metric(metric)
             self._authorise(call, COMPONENT_METRIC, metric["name"])
         if not call.component.startswith("aws."):
             raise OperationError("UnauthorizedError", "Not Authorized")
@@ -233,14 +237,14 @@ class _Operations:
         return {}
 
     async def defer_component_update(self, call: Call) -> Answer:
-        deployment = _text(call, "deploymentId", "deploymentId is required")
+        deployment = read_text(call, "deploymentId", "deploymentId is required")
         recheck = call.body.get("recheckAfterMs") or 0
         if not isinstance(recheck, int | float) or recheck < 0:
-            raise _invalid(f"Invalid recheckAfterMs: {recheck}")
+            raise invalid(f"Invalid recheckAfterMs: {recheck}")
         try:
             self._core.lifecycle.defer_update(call.component, deployment, int(recheck))
         except KeyError as error:
-            raise _invalid("Time limit to respond to PreComponentUpdateEvent exceeded") from error
+            raise invalid("Time limit to respond to PreComponentUpdateEvent exceeded") from error
         return {}
 
     async def subscribe_to_validation(self, call: Call) -> Answer:
@@ -253,7 +257,7 @@ class _Operations:
     async def send_configuration_validity_report(self, call: Call) -> Answer:
         report = call.body.get("configurationValidityReport")
         if not isinstance(report, dict) or report.get("status") not in ("ACCEPTED", "REJECTED"):
-            raise _invalid("Configuration validity status is required")
+            raise invalid("Configuration validity status is required")
         try:
             self._core.lifecycle.report_validity(
                 call.component,
@@ -262,7 +266,7 @@ class _Operations:
                 str(report.get("message") or ""),
             )
         except KeyError as error:
-            raise _invalid("Validation request either timed out or was never made") from error
+            raise invalid("Validation request either timed out or was never made") from error
         return {}
 
     def _authorise(self, call: Call, service: str, resource: str) -> None:
@@ -272,65 +276,3 @@ class _Operations:
             granted = {}
         if not is_allowed(granted, service, call.operation, resource):
             raise OperationError("UnauthorizedError", "Not Authorized")
-
-
-def _invalid(message: str) -> OperationError:
-    return OperationError("InvalidArgumentsError", message)
-
-
-def _text(call: Call, member: str, missing: str) -> str:
-    value = call.body.get(member)
-    if not isinstance(value, str) or not value:
-        raise _invalid(missing)
-    return value
-
-
-def _qos(call: Call) -> int:
-    qos = call.body.get("qos")
-    if qos is None:
-        raise _invalid("QoS is required")
-    if qos not in ("0", "1"):
-        raise _invalid(f"Invalid QoS value: {qos}")
-    return int(qos)
-
-
-def _blob(holder: Mapping[str, Any], member: str, missing: str) -> bytes:
-    value = holder.get(member)
-    if not isinstance(value, str):
-        raise _invalid(missing)
-    try:
-        return base64.b64decode(value, validate=True)
-    except binascii.Error as error:
-        raise _invalid(f"{member} is not base64") from error
-
-
-def _publish_message(call: Call) -> tuple[str, Any]:
-    """The union's member and its message, checked."""
-    message = call.body.get("publishMessage")
-    if not isinstance(message, dict) or len(message) != 1:
-        raise _invalid("publishMessage must be either jsonMessage or binaryMessage")
-    (kind, content), *_ = message.items()
-    if kind == "binaryMessage" and isinstance(content, dict):
-        _blob(content, "message", "Message is required")
-    elif kind != "jsonMessage" or not isinstance(content, dict) or "message" not in content:
-        raise _invalid("publishMessage must be either jsonMessage or binaryMessage")
-    return kind, content["message"]
-
-
-def _key_path(call: Call) -> tuple[str, ...]:
-    path = call.body.get("keyPath") or []
-    if not isinstance(path, list) or not all(isinstance(key, str) for key in path):
-        raise _invalid("keyPath must be a list of strings")
-    return tuple(path)
-
-
-def _check_metric(metric: Any) -> None:
-    if not isinstance(metric, dict):
-        raise _invalid("a metric must be an object")
-    name, unit, value = metric.get("name"), metric.get("unit"), metric.get("value")
-    if not isinstance(name, str) or not 0 < len(name.encode()) <= _METRIC_NAME:
-        raise _invalid(f"Invalid metric name: {name}")
-    if unit not in _UNITS:
-        raise _invalid(f"Invalid metric unit: {unit}")
-    if not isinstance(value, int | float) or value < 0:
-        raise _invalid(f"Invalid metric value: {value}")

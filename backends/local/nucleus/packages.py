@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from backends.local.nucleus.layout import Layout
-from backends.local.nucleus.recipe import Artifact, Recipe, RecipeError, load
+from backends.local.nucleus.recipe import Artifact, Recipe, RecipeError
+from backends.local.nucleus.recipe_reader import load
 from backends.local.nucleus.versions import Version, VersionError, parse_version
 
 MAX_ENTRIES = 100_000

@@ -10,18 +10,25 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any
 
 from backends.local.nucleus.eventstream import (
     Frame,
     FrameError,
     Header,
-    HeaderType,
     encode,
     int32,
     read_frame,
     text,
+)
+from backends.local.nucleus.rpc_frames import (
+    CONNECTION_ACCEPTED,
+    TERMINATE_STREAM,
+    MessageType,
+    ProtocolError,
+    json_object,
+    protocol_headers,
+    string,
 )
 
 logger = logging.getLogger(__name__)
@@ -34,21 +41,6 @@ MAX_UNREAD = 32 * 1024 * 1024
 _LAST_STREAM = 2**31 - 1
 
 
-class MessageType(IntEnum):
-    APPLICATION_MESSAGE = 0
-    APPLICATION_ERROR = 1
-    PING = 2
-    PING_RESPONSE = 3
-    CONNECT = 4
-    CONNECT_ACK = 5
-    PROTOCOL_ERROR = 6
-    INTERNAL_ERROR = 7
-
-
-CONNECTION_ACCEPTED = 1
-TERMINATE_STREAM = 2
-
-
 class OperationError(Exception):
     """An operation's modelled error; `code` is the shape's name, e.g. UnauthorizedError."""
 
@@ -57,10 +49,6 @@ class OperationError(Exception):
         self.code = code
         self.message = message
         self.members = members
-
-
-class ProtocolError(Exception):
-    """The peer broke a rule of the RPC layer; the connection ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +166,7 @@ class Connection:
             frame = await read_frame(self._reader, self._frame_limit)
         if frame is None:
             return False
-        kind, _, stream = _protocol_headers(frame)
+        kind, _, stream = protocol_headers(frame)
         if kind is not MessageType.CONNECT or stream != 0:
             raise ProtocolError("the first message must be CONNECT on stream 0")
         component = self._who(frame)
@@ -197,16 +185,16 @@ class Connection:
                 await self._reader.read(1)
 
     def _who(self, frame: Frame) -> str | None:
-        if _string(frame, ":version") != VERSION:
+        if string(frame, ":version") != VERSION:
             return None
         try:
-            token = _json_object(frame.payload).get("authToken")
+            token = json_object(frame.payload).get("authToken")
         except ValueError:
             return None
         return self._authenticate(token) if isinstance(token, str) and token else None
 
     def _receive(self, frame: Frame) -> None:
-        kind, flags, number = _protocol_headers(frame)
+        kind, flags, number = protocol_headers(frame)
         if number == 0:
             self._control(kind, frame)
         elif kind not in (MessageType.APPLICATION_MESSAGE, MessageType.APPLICATION_ERROR):
@@ -231,7 +219,7 @@ class Connection:
             raise ProtocolError(f"{kind.name} on stream 0")
 
     def _open(self, number: int, frame: Frame) -> None:
-        name = _string(frame, "operation")
+        name = string(frame, "operation")
         if not name:
             raise ProtocolError(f"stream {number} begins without an operation")
         self._last_stream = number
@@ -313,34 +301,9 @@ class Connection:
             self.abort()
 
 
-def _protocol_headers(frame: Frame) -> tuple[MessageType, int, int]:
-    values: list[int] = []
-    for name in (":message-type", ":message-flags", ":stream-id"):
-        header = frame.headers.get(name)
-        if header is None or header.type is not HeaderType.INT32:
-            raise ProtocolError(f"header {name} is missing or no int32")
-        values.append(int(header.value))
-    try:
-        return MessageType(values[0]), values[1], values[2]
-    except ValueError as error:
-        raise ProtocolError(f"message type {values[0]} does not exist") from error
-
-
-def _string(frame: Frame, name: str) -> str:
-    header = frame.headers.get(name)
-    return header.value if header is not None and isinstance(header.value, str) else ""
-
-
-def _json_object(payload: bytes) -> dict[str, Any]:
-    value = json.loads(payload or b"{}")
-    if not isinstance(value, dict):
-        raise ValueError("not a JSON object")  # noqa: TRY004 - as json.loads does
-    return value
-
-
 def _request(payload: bytes) -> dict[str, Any]:
     try:
-        return _json_object(payload)
+        return json_object(payload)
     except ValueError as error:
         raise OperationError(
             "InvalidArgumentsError", f"the request is no JSON object: {error}"

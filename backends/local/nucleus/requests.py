@@ -1,0 +1,76 @@
+"""Reads what a component's request says; what is missing or wrong is its InvalidArgumentsError."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any
+
+from backends.local.nucleus.rpc import Call, OperationError
+
+_UNITS = frozenset(
+    ("BYTES", "BYTES_PER_SECOND", "COUNT", "COUNT_PER_SECOND", "MEGABYTES", "SECONDS")
+)
+_METRIC_NAME = 32
+
+
+def invalid(message: str) -> OperationError:
+    """The error that clients expect of a request that is wrong."""
+    return OperationError("InvalidArgumentsError", message)
+
+
+def read_text(call: Call, member: str, missing: str) -> str:
+    value = call.body.get(member)
+    if not isinstance(value, str) or not value:
+        raise invalid(missing)
+    return value
+
+
+def read_qos(call: Call) -> int:
+    qos = call.body.get("qos")
+    if qos is None:
+        raise invalid("QoS is required")
+    if qos not in ("0", "1"):
+        raise invalid(f"Invalid QoS value: {qos}")
+    return int(qos)
+
+
+def read_blob(holder: Mapping[str, Any], member: str, missing: str) -> bytes:
+    value = holder.get(member)
+    if not isinstance(value, str):
+        raise invalid(missing)
+    try:
+        return base64.b64decode(value, validate=True)
+    except binascii.Error as error:
+        raise invalid(f"{member} is not base64") from error
+
+
+def read_publish_message(call: Call) -> tuple[str, Any]:
+    """The union's member and its message, checked."""
+    message = call.body.get("publishMessage")
+    if not isinstance(message, dict) or len(message) != 1:
+        raise invalid("publishMessage must be either jsonMessage or binaryMessage")
+    (kind, content), *_ = message.items()
+    if kind == "binaryMessage" and isinstance(content, dict):
+        read_blob(content, "message", "Message is required")
+    elif kind != "jsonMessage" or not isinstance(content, dict) or "message" not in content:
+        raise invalid("publishMessage must be either jsonMessage or binaryMessage")
+    return kind, content["message"]
+
+
+def read_key_path(call: Call) -> tuple[str, ...]:
+    path = call.body.get("keyPath") or []
+    if not isinstance(path, list) or not all(isinstance(key, str) for key in path):
+        raise invalid("keyPath must be a list of strings")
+    return tuple(path)
+
+
+def check_metric(metric: Any) -> None:
+    if not isinstance(metric, dict):
+        raise invalid("a metric must be an object")
+    name, unit, value = metric.get("name"), metric.get("unit"), metric.get("value")
+    if not isinstance(name, str) or not 0 < len(name.encode()) <= _METRIC_NAME:
+        raise invalid(f"Invalid metric name: {name}")
+    if unit not in _UNITS:
+        raise invalid(f"Invalid metric unit: {unit}")
+    if not isinstance(value, int | float) or value < 0:
+        raise invalid(f"Invalid metric value: {value}")
