@@ -55,7 +55,7 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Which picture is in which part: a Parquet table (image_id, path, label, class_index, part)."""
+    """Which picture is in which part. `table`: image_id, path, label, class_index, part."""
 
     table: Path
     train: int
@@ -66,7 +66,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class PackedData:
-    """RecordIO channels, as SageMaker's built-in algorithm reads them: <folder>/<part>.{rec,idx,lst}.
+    """RecordIO channels, `<part>.{rec,idx,lst}`, as SageMaker's built-in algorithm reads them.
 
     Each part has a folder of its own (`<root>/train/train.rec`), so that it is a channel as it is.
     The .lst's third column is the image_id; its rows are in the order of the records.
@@ -154,7 +154,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class CompiledModel:
-    """The compiled folder of one platform (compiled.so, compiled_model.json, compiled.params, …)."""
+    """The compiled folder of one platform: compiled.so, compiled_model.json, compiled.params, …"""
 
     folder: Path
     platform: Platform

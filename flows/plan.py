@@ -15,12 +15,11 @@ from backends.errors import InvalidInputError
 from backends.settings import PROJECT
 from backends.sources import parse_source
 from backends.sources.plan import DrivewayPlan
-from edge.contract import INFERENCE_COMPONENT, RUNTIME_COMPONENT
+from edge.contract import INFERENCE_COMPONENT, RUNTIME_COMPONENT, THING_NAME
 from tasks.business_understanding import Targets, load_targets
 from tasks.data_preparation import SplitPlan
 from tasks.modeling import TrainingPlan
 
-THING = r"[a-zA-Z0-9:_-]{1,128}"
 GATES = (
     "data.schema",
     "data.integrity",
@@ -85,7 +84,7 @@ class CyclePlan(BaseModel):
         "driveway", description="driveway, folder:PATH, caltech256[:URL] or recordio:PATH."
     )
     platform: Platform = Field("linux-x86_64", description="What the device is.")
-    thing: str = Field("hub-1", pattern=f"^{THING}$", description="The device to deploy to.")
+    thing: str = Field("hub-1", pattern=f"^{THING_NAME}$", description="The device to deploy to.")
     targets: Targets = Targets()
     training: TrainingPlan = TrainingPlan()
     split: SplitPlan = SplitPlan()
@@ -116,7 +115,7 @@ def make_plan(
             raise InvalidInputError(
                 f"--override {gate}", "no such gate", f"Take one of {', '.join(GATES)}."
             )
-    if not re.fullmatch(THING, thing):
+    if not re.fullmatch(THING_NAME, thing):
         raise InvalidInputError(
             f"--thing {thing}", "no thing's name", "Use 1 to 128 letters, digits, ':', '_' or '-'."
         )

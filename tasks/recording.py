@@ -19,6 +19,7 @@ from typing import Any
 
 from backends.artifacts import Gate
 from backends.errors import EdgewardError, GateRefusedError
+from backends.files import replace_file
 from tasks.business_understanding import Targets, parse_targets
 
 logger = logging.getLogger(__name__)
@@ -168,6 +169,4 @@ def _plain(value: Any) -> Any:
 
 
 def _write(run: Run, record: dict[str, Any]) -> None:
-    temporary = run.record.with_suffix(".json.tmp")
-    temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(run.record)
+    replace_file(run.record, json.dumps(record, indent=2) + "\n")

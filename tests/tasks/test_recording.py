@@ -22,9 +22,8 @@ REFUSAL = Gate("model.recall", False, {"child": 0.2}, {"child": 0.7}, "children 
 
 
 def test_a_run_that_ends_well_is_deployed(tmp_path: Path) -> None:
-    with recorded(Run("r1", tmp_path), {"thing": "hub-1"}) as run:
-        with stage(run, "ingest"):
-            note(run, data={"source": "driveway", "root": tmp_path})
+    with recorded(Run("r1", tmp_path), {"thing": "hub-1"}) as run, stage(run, "ingest"):
+        note(run, data={"source": "driveway", "root": tmp_path})
 
     record = read_record(run)
     assert record["status"] == "deployed"
