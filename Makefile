@@ -18,7 +18,7 @@ setup: $(STAMPS)  ## Make the environments: control, jobs, device
 .uv/.ready:
 	@mkdir -p .uv
 	@PATH="$(UVPATH)" command -v uv >/dev/null || { echo "make: putting uv into .uv" >&2; \
-	  python3 -m pip install --quiet --disable-pip-version-check --target .uv uv || \
+	  python3 -m pip install -qq --disable-pip-version-check --target .uv uv || \
 	  { echo "make: no uv and no pip. Install uv (https://docs.astral.sh/uv/) and try again." >&2; exit 4; }; }
 	@touch $@
 
