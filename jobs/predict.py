@@ -31,10 +31,10 @@ WARM_UP = 10
 def main(job: container.Container) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         model = model_files.load(job.channel("model"), Path(scratch))
+        cost = measure(Classifier(model, 1), model.shape)
         records = scan(job.channel("data"), Path(scratch))
         reader = Reader(records, model.shape, min(BATCH, len(records)))
         classifier, found = Classifier(model, reader.batch), []
-        cost = measure(Classifier(model, 1), model.shape)
         for number, batch in enumerate(reader.in_order(), 1):
             found.append(classifier.classify(batch.data[0])[: reader.batch - batch.pad])
             if number % PROGRESS_EVERY == 0:
@@ -53,7 +53,7 @@ def main(job: container.Container) -> None:
 def measure(classifier: Classifier, shape: tuple[int, int, int]) -> dict[str, Any]:
     """Time one picture after another, as a device would without a compiler.
 
-    Memory is this process's peak before any batch of the test part was read.
+    Memory is this process's peak so far: nothing of the test part has been read.
     """
     picture = mx.nd.array(np.random.RandomState(0).uniform(0, 255, (1, *shape)))
     seconds = []

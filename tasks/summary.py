@@ -4,6 +4,8 @@ Words of our own are plain ASCII; what comes from elsewhere is made printable in
 encoding, so that no class name can break the last thing a run does.
 """
 
+import shutil
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
@@ -151,7 +153,9 @@ class _Summary:
             text = self.text(f"{step.text}{':' if step.command else ''}")
             self.console.print(Padding(text, (0, 0, 0, 2), expand=False))
             if step.command:
-                self.console.print(self.text(f"    {step.command}", "cyan"), soft_wrap=True)
+                self.console.print(
+                    self.text(f"    {_as_typed(step.command)}", "cyan"), soft_wrap=True
+                )
 
     def table(
         self,
@@ -189,3 +193,12 @@ def _short(limit: str) -> str:
 def _recall(score: Record) -> float:
     recall = score.get("recall")
     return recall if is_number(recall) else 1.0
+
+
+def _as_typed(command: str) -> str:
+    """The command as it works in this shell: where `edgeward` is not on PATH, its file."""
+    program = Path(sys.executable).with_name("edgeward")
+    if not command.startswith("edgeward ") or shutil.which("edgeward") or not program.exists():
+        return command
+    here = program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program
+    return command.replace("edgeward", str(here), 1)
