@@ -36,6 +36,8 @@ def _answered() -> Iterator[None]:
     """Turn an error into one clear message and the exit status that belongs to it."""
     try:
         yield
+    except (typer.Exit, typer.Abort):
+        raise
     except GateRefusedError as error:
         raise typer.Exit(error.exit_status) from error  # the summary has said which, and why
     except EdgewardError as error:

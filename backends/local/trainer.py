@@ -70,5 +70,5 @@ def _refuse_what_this_machine_cannot_do(
         raise InvalidInputError(
             "hyperparameter use_pretrained_model",
             "there is no earlier model to start from",
-            "Give one, or set it to 0.",
+            "Deploy a first model without it (its weights are then given), or set it to 0.",
         )

@@ -1,5 +1,6 @@
 """Training and prediction on this machine, with the real MXNet on pictures of 8 pixels."""
 
+import contextlib
 import json
 import os
 import re
@@ -128,8 +129,9 @@ def _stop_at(text: str, number: signal.Signals) -> Callable[[str], None]:
     def look(line: str) -> None:
         if text in line:
             for child in psutil.Process().children():
-                if "train.py" in " ".join(child.cmdline()):
-                    os.kill(child.pid, number)
+                with contextlib.suppress(psutil.NoSuchProcess):  # one that ended, of another test
+                    if "train.py" in " ".join(child.cmdline()):
+                        os.kill(child.pid, number)
 
     return look
 

@@ -62,7 +62,7 @@ def test_the_env_file_counts_less_than_the_environment_and_may_hold_more(
         ("EDGEWARD_MQTT__PROT", "Did you mean EDGEWARD_MQTT__PORT?"),
         ("EDGEWARD_BACKEND__JOB_THREADS__MAX", "Did you mean EDGEWARD_BACKEND__JOB_THREADS?"),
         ("EDGEWARD_HOME__FOLDER", "Did you mean EDGEWARD_HOME?"),
-        ("EDGEWARD_XYZ", "Known: EDGEWARD_HOME, EDGEWARD_BACKEND__JOBS_PYTHON,"),
+        ("EDGEWARD_XYZ", "Known: EDGEWARD_HOME, EDGEWARD_BACKEND__KIND,"),
     ],
 )
 def test_an_unknown_variable_is_named_with_its_neighbour(

@@ -153,8 +153,8 @@ def test_the_same_again_is_quick_and_changes_nothing(person: Person, first: Answ
     assert again.record["deployment"]["components"] == first.record["deployment"]["components"]
     assert again.gate("data.drift")["passed"] is True
     assert again.gate("model.champion")["measured"] == 0
-    assert "epoch 1 of 8" in first.err
-    assert "epoch 1 of 8" not in again.err
+    assert "epoch 1 of 6" in first.err
+    assert "epoch 1 of 6" not in again.err
 
 
 def test_a_refused_run_says_why_and_leaves_the_device_alone(
