@@ -135,7 +135,7 @@ def _build(
         model.symbol, {"data": shape}, arg_params=model.arguments, aux_params=model.auxiliaries
     )
     typed = relay.transform.InferType()(module)
-    threads = suitable_threads(target, relay.analysis.get_total_mac_number(typed["main"]))
+    threads = suitable_threads(relay.analysis.get_total_mac_number(typed["main"]))
     with tvm.transform.PassContext(opt_level=OPT_LEVEL):
         library = relay.build(module, target=tvm.target.Target(target), params=constants)
     library.get_lib().export_library(str(into / "compiled.so"), fcompile=link)

@@ -15,8 +15,7 @@ PLATFORMS = ("linux-x86_64", "linux-aarch64", "linux-armv7l")
 BASELINE_CPU = "x86-64-v3"
 HOST = "host"
 
-SMALL_ON_X86 = 100_000_000  # multiply-adds: about 1 ms on one core
-SMALL_ON_ARM = 10_000_000
+SMALL = 10_000_000  # multiply-adds
 
 # Best first. Named after the oldest CPU with those features: later ones gain nothing measurable.
 _HOST_CPUS = (
@@ -47,15 +46,14 @@ def tvm_target(platform: str, cpu: str = "", cpuinfo: Path = Path("/proc/cpuinfo
     raise RefusedError(f"platform: {platform!r} is none of {', '.join(PLATFORMS)}")
 
 
-def suitable_threads(target: str, multiply_adds: int) -> int:
+def suitable_threads(multiply_adds: int) -> int:
     """How many threads to run a model of `multiply_adds` per picture on; 0: one per core.
 
-    Threads meet after each of a network's operators. In a small network the meeting costs more
-    than a second core gains: ResNet-20 at 32x32 (41 million) took 0.47 ms on one x86 core, 0.3 to
-    0.6 ms on two idle ones and 2 to 7 ms on two busy ones. ARM's limit is scaled, not measured.
+    Threads meet after each of a network's operators, and wait for each other spinning. ResNet-20
+    at 32x32 (41 million) took 0.47 ms on one x86 core, 0.35 ms on two idle ones and 2 to 7 ms on
+    two busy ones (docs/adr/0009). In a much smaller network the meeting costs more than it gains.
     """
-    limit = SMALL_ON_X86 if "x86_64" in target else SMALL_ON_ARM
-    return 1 if multiply_adds <= limit else 0
+    return 1 if multiply_adds <= SMALL else 0
 
 
 def _host_cpu(cpuinfo: Path) -> str:
