@@ -34,7 +34,8 @@ a { color: #0a58a8; } h4, h5, h6 { margin: .4rem 0; }
 nav ol, nav ul { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: .2rem 1rem; }
 table { border-collapse: collapse; width: 100%; margin: .6rem 0; }
 th, td { border-bottom: 1px solid #d8dde6; padding: .35rem .5rem; text-align: left;
-  vertical-align: top; overflow-wrap: anywhere; }
+  vertical-align: top; overflow-wrap: break-word; }
+footer { display: none; }
 .alert, .card { background: #f3f5f8; border-radius: 6px; padding: .5rem .8rem; margin: .6rem 0; }
 .fa-check-circle::before { content: "\\2714"; color: #17803d; }
 .fa-times::before { content: "\\2718"; color: #b3261e; }

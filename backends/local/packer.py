@@ -34,3 +34,4 @@ def _place(source: Path, target: Path) -> None:
     except OSError:
         shutil.copyfile(source, unfinished)
     unfinished.replace(target)
+    unfinished.unlink(missing_ok=True)  # renaming one link of a file onto another does nothing
