@@ -33,6 +33,7 @@ QUICK = tuple(
         "image_shape=3,16,16",
         "mini_batch_size=8",
         "device.known_pictures=6",
+        "device.statistics_interval=2",
     )
     for word in ("--set", setting)
 )
@@ -157,6 +158,21 @@ def test_the_same_again_is_quick_and_changes_nothing(person: Person, first: Answ
     assert "epoch 1 of 6" not in again.err
 
 
+def test_the_monitor_finds_nothing_in_what_the_model_was_judged_on(
+    person: Person, first: Answer, tmp_path: Path
+) -> None:
+    targets = tmp_path / "few.toml"
+    targets.write_text("[drift]\nmin_samples = 5\n")
+
+    few = person.does("monitor", "--json")
+    answer = person.does("monitor", "--json", "--targets", str(targets))
+
+    assert json.loads(few.out)["status"] == "no data", "30 pictures prove nothing by default"
+    report = json.loads(answer.out)
+    assert (answer.status, report["status"]) == (0, "ok"), answer.err
+    assert {check["name"] for check in report["checks"]} >= {"input.brightness", "confidence"}
+
+
 def test_a_refused_run_says_why_and_leaves_the_device_alone(
     person: Person, first: Answer, tmp_path: Path
 ) -> None:
@@ -200,15 +216,6 @@ def test_a_device_that_does_not_answer_is_given_back_what_it_ran(
     assert answer.record["deployment"]["status"] == "SUCCEEDED"
     assert "6 of 6 pictures without an answer" in answer.gate("device.first-result")["reason"]
     assert components_of(person.device()) == first.record["deployment"]["components"]
-
-
-def test_the_monitor_finds_nothing_in_what_the_model_was_judged_on(
-    person: Person, first: Answer
-) -> None:
-    answer = person.does("monitor", "--json")
-
-    assert answer.status == 0, answer.err
-    assert json.loads(answer.out)["status"] in {"ok", "no data"}
 
 
 def test_results_are_shown_as_they_came(person: Person, first: Answer) -> None:
