@@ -1,12 +1,14 @@
 """The deployment document that a device takes, and the answer that it gives."""
 
+import json
+import os
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from backends.artifacts import Deployment
-from backends.local.files import write_json
 
 
 def new_document(
@@ -35,12 +37,26 @@ def new_document(
     }
 
 
-def withdraw(thing: str, path: Path) -> None:
-    """Cancels a deployment that the device has not begun; what it has begun, it ends properly."""
-    status = path.with_name(f"{path.stem}.status.json")
-    if not status.exists():
-        answer = {"deploymentId": path.stem, "thing": thing, "status": "CANCELED"}
-        write_json(status, {**answer, "detailedStatus": "CANCELED", "reason": "withdrawn"})
+def withdraw(thing: str, document: Path, reason: str) -> bool:
+    """Answers CANCELED in the device's place; False: the device has answered already."""
+    answer = {
+        "deploymentId": document.stem,
+        "thing": thing,
+        "status": "CANCELED",
+        "detailedStatus": "CANCELED",
+        "reason": reason,
+    }
+    path = document.with_name(f"{document.stem}.status.json")
+    whole = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
+    whole.parent.mkdir(parents=True, exist_ok=True)
+    whole.write_text(json.dumps(answer), encoding="utf-8")
+    try:
+        os.link(whole, path)  # unlike a rename, it never replaces
+    except FileExistsError:
+        return False
+    finally:
+        whole.unlink()
+    return True
 
 
 def outcome(thing: str, identifier: str, answer: Mapping[str, Any]) -> Deployment:

@@ -4,7 +4,6 @@ import os
 import re
 import sys
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,18 @@ from backends.errors import (
     DeploymentError,
     InvalidInputError,
 )
-from backends.local.deployment_document import new_document, outcome, withdraw
+from backends.local.deployment_document import outcome, withdraw
+from backends.local.deployment_request import DeploymentRequest, new_request
+from backends.local.deployments import Deployments
 from backends.local.device_status import ComponentStatus, DeviceStatus, running, stopped
-from backends.local.files import read_json, write_json
+from backends.local.files import read_json
+from backends.local.groups import Groups
 from backends.local.history import former_deployment
 from backends.local.machine import this_platform
 from backends.local.processes import Background, Processes
 from backends.local.results import ResultReader, parse_moment
 from backends.local.scene import set_scene
+from backends.local.targets import Target
 from backends.settings import PROJECT, Settings
 from edge.contract import THING_NAME
 
@@ -55,6 +58,8 @@ class LocalFleet:
         self._processes = Processes(self._root / "processes")
         self._deploy_seconds = deploy_seconds
         self._settle_seconds = settle_seconds
+        self.groups = Groups(self._cloud / "groups.json")
+        self.deployments = Deployments(self._cloud / "fleet", self._cloud / "deployments")
         self.started: list[str] = []
 
     def deploy(
@@ -68,13 +73,8 @@ class LocalFleet:
         Components that are not named are removed from the device. Starts the device if it does not
         run. Raises InvalidInputError, BackendUnavailableError, DeploymentError.
         """
-        unknown = sorted(set(merge) - set(components))
-        if unknown:
-            reason = f"{unknown[0]} is configured, and not deployed"
-            raise InvalidInputError("deployment", reason, "Name it among the components.")
-        return self._deploy(
-            thing, lambda identifier: new_document(thing, identifier, components, merge)
-        )
+        check_thing(thing)
+        return self._deploy(thing, new_request(Target("thing", thing), components, merge, {}))
 
     def results(self, thing: str, since: str, count: int, timeout: float) -> Sequence[DeviceResult]:
         """See the port. A device that does not run delivers nothing; that is no error."""
@@ -98,12 +98,9 @@ class LocalFleet:
         """
         check_thing(thing)
         former = former_deployment(self._deployments(thing), parse_moment(before))
-        self._deploy(
-            thing,
-            lambda identifier: new_document(
-                thing, identifier, former.components, former.merge, reset=[""]
-            ),
-        )
+        reset = dict.fromkeys(former.components, ("",))
+        target = Target("thing", thing)
+        self._deploy(thing, new_request(target, former.components, former.merge, reset))
 
     def ensure_cloud(self) -> Background:
         """The cloud side, started if need be; devices can connect when this returns.
@@ -176,20 +173,20 @@ class LocalFleet:
         self.device(thing)
         return {path.stem: path for path in sorted((self._thing(thing) / "logs").glob("*.log"))}
 
-    def _deploy(self, thing: str, document: Callable[[str], Mapping[str, Any]]) -> Deployment:
+    def _deploy(self, thing: str, request: DeploymentRequest) -> Deployment:
         self.start_device(thing)
-        identifier = str(uuid.uuid4())
-        path = self._deployments(thing) / f"{identifier}.json"
-        write_json(path, document(identifier))
+        record = self.deployments.create(request)
+        path = self.deployments.document(thing, record.id)
         try:
             answer = self._wait_for_end(thing, path)
         except KeyboardInterrupt:
-            withdraw(thing, path)
+            self.deployments.cancel(record.id)
+            withdraw(thing, path, "withdrawn")
             raise
-        deployment = outcome(thing, identifier, answer)
+        deployment = outcome(thing, record.id, answer)
         if deployment.status != "SUCCEEDED":
             status = deployment.detailed_status or deployment.status
-            raise DeploymentError(thing, identifier, status, deployment.reason)
+            raise DeploymentError(thing, record.id, status, deployment.reason)
         return deployment
 
     def _thing(self, thing: str) -> Path:

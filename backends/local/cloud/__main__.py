@@ -1,4 +1,4 @@
-"""The cloud side of the devices as one process: broker, topic rules, and the tables they fill.
+"""The cloud side of the devices as one process: broker, topic rules and their tables, rollouts.
 
     python -m backends.local.cloud --home <folder>
 
@@ -20,6 +20,7 @@ from typing import Any
 
 from backends.errors import EdgewardError
 from backends.local.cloud.broker import HOST, start_broker
+from backends.local.cloud.driver import RolloutDriver
 from backends.local.cloud.passwords import Passwords
 from backends.local.cloud.quarantine import Quarantine
 from backends.local.cloud.rules import RULES, MalformedError, apply
@@ -54,6 +55,7 @@ class CloudSide:
             own, broker = await self._own_broker()
         link = MqttLink(self._client_id(), lambda: broker, self._receive)
         connecting = asyncio.create_task(link.run())
+        deploying = asyncio.create_task(RolloutDriver(self._folder).run())
         try:
             for rule in RULES:
                 await link.subscribe(rule.topic_filter, 1)
@@ -63,7 +65,8 @@ class CloudSide:
         finally:
             self._endpoint.unlink(missing_ok=True)
             connecting.cancel()
-            await asyncio.wait([connecting])
+            deploying.cancel()
+            await asyncio.wait([connecting, deploying])
             if own is not None:
                 await own.shutdown()
             self._tables.close()
