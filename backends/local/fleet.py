@@ -15,9 +15,11 @@ from backends.errors import (
     DeploymentError,
     InvalidInputError,
 )
+from backends.local.admission import check_components
+from backends.local.crews import Crew, crew_of
 from backends.local.deployment_document import outcome, withdraw
 from backends.local.deployment_request import DeploymentRequest, new_request
-from backends.local.deployments import Deployments
+from backends.local.deployments import Deployments, Record
 from backends.local.device_status import ComponentStatus, DeviceStatus, running, stopped
 from backends.local.files import read_json
 from backends.local.groups import Groups
@@ -55,6 +57,7 @@ class LocalFleet:
         self._settings = settings
         self._root = settings.root
         self._cloud = self._root / "cloud"
+        self._crews = self._root / "crews"
         self._processes = Processes(self._root / "processes")
         self._deploy_seconds = deploy_seconds
         self._settle_seconds = settle_seconds
@@ -125,22 +128,55 @@ class LocalFleet:
         check_thing(thing)
         self.ensure_cloud()
         root = self._thing(thing)
+        crew = crew_of(self._crews, root)
+        if crew is not None:
+            return self._start_crew(crew, [root])
         name = _process_name(thing)
         if self._processes.find(name) is None:
             self._save_identity(thing)
         command = [sys.executable, "-m", "backends.local.nucleus", str(root)]
         process = self._start(name, command, root / "logs" / "greengrass.log")
-        self._wait_until(
-            process,
-            f"the device {thing}",
-            lambda: (read_json(root / "status.json") or {}).get("pid") == process.pid,
-        )
+        self._wait_until(process, f"the device {thing}", lambda: _plays(process, root))
         return process
+
+    def simulate(self, count: int, prefix: str, group: str = "") -> list[str]:
+        """`count` things (`prefix`-1, …) in one process, and in `group`; their names.
+
+        Those that run already go on. Raises InvalidInputError, BackendUnavailableError.
+        """
+        things = [check_thing(f"{prefix}-{number}") for number in range(1, count + 1)]
+        crew = Crew(self._crews, prefix)
+        for thing in things:
+            root = self._thing(thing)
+            known = crew_of(self._crews, root)
+            if (root / "config/device.json").exists() and (known is None or known.name != prefix):
+                remedy = "Choose another --prefix."
+                raise InvalidInputError(thing, "it is a device of its own already", remedy)
+        self.ensure_cloud()
+        if group:
+            self.groups.add(group, things)
+        for thing in things:
+            if not (self._thing(thing) / "config/device.json").exists():
+                self._save_identity(thing)
+            crew.enrol(self._thing(thing))
+        self._start_crew(crew, [self._thing(thing) for thing in things])
+        return things
 
     def stop_device(self, thing: str) -> bool:
         """Ends the device and its components; whether it ran."""
         check_thing(thing)
-        return self._stop(_process_name(thing))
+        root = self._thing(thing)
+        crew = crew_of(self._crews, root)
+        if crew is None:
+            return self._stop(_process_name(thing))
+        process = self._player(thing)
+        left = crew.remove(root)
+        if process is None:
+            return False
+        if not left:
+            return self._stop(process.name)
+        self._wait_until(process, f"the end of {thing}", lambda: not _plays(process, root))
+        return True
 
     def stop_started(self) -> None:
         """Ends what this object started, devices before the cloud side."""
@@ -163,7 +199,7 @@ class LocalFleet:
         if not (root / "config/device.json").is_file():
             remedy = "See `edgeward device list`, or start it with `edgeward device start`."
             raise InvalidInputError(thing, "there is no such device", remedy)
-        process = self._processes.find(_process_name(thing))
+        process = self._player(thing)
         if process is None:
             return stopped(thing, read_json(root / "config/state.json") or {})
         return running(thing, process.pid, read_json(root / "status.json") or {})
@@ -172,6 +208,20 @@ class LocalFleet:
         """The current log files: `greengrass` is the device's own, the others are components'."""
         self.device(thing)
         return {path.stem: path for path in sorted((self._thing(thing) / "logs").glob("*.log"))}
+
+    def start_deployment(self, request: DeploymentRequest) -> Record:
+        """Begins to carry out `request`; the cloud side goes on with it by itself.
+
+        Raises InvalidInputError when there is no such target, component or version.
+        """
+        target = request.target
+        if target.kind == "thing":
+            self.device(target.name)
+        else:
+            self.groups.members(target.name)
+        check_components(request, self._root / "components")
+        self.ensure_cloud()
+        return self.deployments.create(request)
 
     def _deploy(self, thing: str, request: DeploymentRequest) -> Deployment:
         self.start_device(thing)
@@ -188,6 +238,33 @@ class LocalFleet:
             status = deployment.detailed_status or deployment.status
             raise DeploymentError(thing, record.id, status, deployment.reason)
         return deployment
+
+    def _start_crew(self, crew: Crew, roots: Sequence[Path]) -> Background:
+        if self._processes.find(crew.process_name) is None:
+            crew.play(roots)
+        else:
+            crew.add(roots)
+        command = [sys.executable, "-m", "backends.local.nucleus", "--crew", str(crew.path)]
+        process = self._start(crew.process_name, command, self._crews / f"{crew.name}.log")
+        waiting = list(roots)
+
+        def all_play() -> bool:
+            while waiting and _plays(process, waiting[-1]):
+                waiting.pop()
+            return not waiting
+
+        seconds = READY_SECONDS + len(roots)
+        self._wait_until(process, f"the devices of {crew.name}", all_play, seconds)
+        return process
+
+    def _player(self, thing: str) -> Background | None:
+        """The process that plays the thing now."""
+        root = self._thing(thing)
+        crew = crew_of(self._crews, root)
+        process = self._processes.find(crew.process_name if crew else _process_name(thing))
+        if crew is not None and process is not None and not _plays(process, root):
+            return None
+        return process
 
     def _thing(self, thing: str) -> Path:
         return self._root / "things" / thing
@@ -242,15 +319,21 @@ class LocalFleet:
         )
         save(layout, identity)
 
-    def _wait_until(self, process: Background, what: str, ready: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + READY_SECONDS
+    def _wait_until(
+        self,
+        process: Background,
+        what: str,
+        ready: Callable[[], bool],
+        seconds: float = READY_SECONDS,
+    ) -> None:
+        deadline = time.monotonic() + seconds
         while not ready():
             if not process.is_running():
                 self._stop(process.name)
                 raise _died(what, process)
             if time.monotonic() > deadline:
                 self._stop(process.name)
-                reason = f"it was not ready after {READY_SECONDS:g} s"
+                reason = f"it was not ready after {seconds:g} s"
                 raise BackendUnavailableError(what, reason, f"See {process.log}.")
             time.sleep(_TICK)
 
@@ -264,7 +347,7 @@ class LocalFleet:
             if time.monotonic() > deadline:
                 reason = f"it did not end within {self._deploy_seconds:g} s"
                 raise DeploymentError(thing, path.stem, "TIMED_OUT", reason)
-            if self._processes.find(_process_name(thing)) is None:
+            if self._player(thing) is None:
                 reason = "the device stopped meanwhile; it takes the deployment up when it returns"
                 raise DeploymentError(thing, path.stem, "QUEUED", reason)
             time.sleep(_TICK)
@@ -280,6 +363,10 @@ def check_thing(thing: str) -> str:
 
 def _process_name(thing: str) -> str:
     return f"thing-{thing}"
+
+
+def _plays(process: Background, root: Path) -> bool:
+    return (read_json(root / "status.json") or {}).get("pid") == process.pid
 
 
 def _died(what: str, process: Background) -> BackendBlockedError:

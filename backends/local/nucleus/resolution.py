@@ -9,7 +9,7 @@ from backends.local.nucleus.versions import Requirement, Version, newest, parse_
 
 NUCLEUS = "aws.greengrass.Nucleus"
 NUCLEUS_VERSION = "2.12.0"
-_BUILT_IN = {NUCLEUS: Version((2, 12, 0)), "aws.greengrass.NucleusLite": Version((2, 0, 0))}
+BUILT_IN = {NUCLEUS: Version((2, 12, 0)), "aws.greengrass.NucleusLite": Version((2, 0, 0))}
 
 
 class ResolutionError(Exception):
@@ -73,9 +73,9 @@ def _next_choice(
     """A component whose choice is missing or wrong, chosen anew; None when all are right."""
     for name, wanted in wishes.items():
         requirements = [wish.requirement for wish in wanted]
-        if name in _BUILT_IN:
-            if newest([_BUILT_IN[name]], requirements) is None:
-                raise _conflict(name, wanted, [_BUILT_IN[name]])
+        if name in BUILT_IN:
+            if newest([BUILT_IN[name]], requirements) is None:
+                raise _conflict(name, wanted, [BUILT_IN[name]])
             continue
         known = chosen.get(name)
         if known is not None and all(r.admits(known.version) for r in requirements):
