@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from backends.errors import EdgewardError, GateRefusedError
+from flows import fleet_commands
 
 app = typer.Typer(
     help="Take an image classifier from data to edge devices, and keep it honest there.",
@@ -29,6 +30,7 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print the record, and nothing else, on stdout.")
 ]
 Thing = Annotated[str, typer.Argument(help="The device's thing name.")]
+Things = Annotated[list[str], typer.Argument(metavar="NAME...", help="Thing names of devices.")]
 
 
 @contextmanager
@@ -173,6 +175,9 @@ def doctor(as_json: Json = False) -> None:
         raise typer.Exit(4)
 
 
+fleet_commands.add_to(app, device, _command)
+
+
 @device.command("list")
 @_command
 def list_devices(as_json: Json = False) -> None:
@@ -193,34 +198,40 @@ def status(name: Thing, as_json: Json = False) -> None:
 
 @device.command()
 @_command
-def start(name: Thing) -> None:
-    """Start a device; it brings up what was last deployed to it."""
-    from flows.terminal import fleet
+def start(names: Things) -> None:
+    """Start devices; each brings up what was last deployed to it, with or without a network."""
+    from flows.terminal import fleet, show_started
 
-    fleet().start_device(name)
-    typer.echo(f"{name} is running", err=True)
+    for name in names:
+        fleet().start_device(name)
+        show_started(name)
 
 
 @device.command()
 @_command
-def stop(name: Thing) -> None:
-    """Stop a device and its components."""
+def stop(names: Things) -> None:
+    """Stop devices and their components."""
     from flows.terminal import fleet
 
-    fleet().stop_device(name)
-    typer.echo(f"{name} is stopped", err=True)
+    for name in names:
+        was = "is stopped" if fleet().stop_device(name) else "was not running"
+        typer.echo(f"{name} {was}", err=True)
 
 
 @device.command()
 @_command
 def logs(
     name: Thing,
+    component: Annotated[
+        str, typer.Option(help="Only this component's; greengrass: the device's own.")
+    ] = "",
+    follow: Annotated[bool, typer.Option("--follow", help="Wait for more, until Ctrl-C.")] = False,
     lines: Annotated[int, typer.Option(min=1, help="How many of the last lines.")] = 50,
 ) -> None:
     """Print the last lines of a device's logs, component by component."""
-    from flows.terminal import show_logs
+    from flows.device_logs import show_logs
 
-    show_logs(name, lines)
+    show_logs(name, component, lines, follow)
 
 
 def _print_json(value: Any) -> None:

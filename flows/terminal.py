@@ -3,12 +3,11 @@
 import json
 import sys
 import time
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -110,36 +109,54 @@ def _show_results(results: Iterable[DeviceResult], as_json: bool) -> None:
 def show_devices(name: str | None, as_json: bool) -> None:
     """Print the devices of this machine, or the one named."""
     devices = [fleet().device(name)] if name else fleet().devices()
+    deployments = fleet().deployments_to(name) if name else []
     if as_json:
         tables = [asdict(device) for device in devices]
-        sys.stdout.write(json.dumps(tables[0] if name else tables, indent=2) + "\n")
+        shown = {**tables[0], "deployments": deployments} if name else tables
+        sys.stdout.write(json.dumps(shown, indent=2) + "\n")
         return
     if not devices:
         sys.stderr.write("no device on this machine yet: `edgeward run` makes one\n")
         return
     Console().print(_device_table(devices))
+    if deployments:
+        Console().print("", _deployment_table(deployments))
 
 
 def _device_table(devices: Sequence[DeviceStatus]) -> Table:
-    table = Table("device", "is", "component", "version", "state", box=None)
+    table = Table("device", "is", "component", "version", "state", "reason", box=None)
     for device in devices:
         connected = "running" if device.connected else "running, offline"
         first = (device.thing, connected if device.running else "stopped")
         rows = list(device.components.items())
         if not rows:
-            table.add_row(*first, "nothing deployed", "", "")
+            table.add_row(*first, "nothing deployed", "", "", "")
         for component, found in rows:
-            table.add_row(*first, component, found.version, found.state)
+            table.add_row(*first, component, found.version, found.state, found.reason)
             first = ("", "")
     return table
 
 
-def show_logs(name: str, lines: int) -> None:
-    """Print the last lines of each log of a device."""
-    for component, path in fleet().logs(name).items():
-        with path.open(encoding="utf-8", errors="replace") as stream:
-            last = deque(stream, lines)
-        sys.stdout.write(f"==> {component} <==\n{''.join(last)}\n")
+def _deployment_table(deployments: Iterable[Mapping[str, Any]]) -> Table:
+    keys = ("target", "revisionId", "status", "detailedStatus", "reason")
+    table = Table("last deployment to", "revision", "status", "detailed status", "reason", box=None)
+    for one in deployments:
+        table.add_row(*(one[key] for key in keys))
+    return table
+
+
+def show_started(name: str) -> None:
+    """Say what runs now; where nothing is deployed yet, what it is and what to do next."""
+    device = fleet().device(name)
+    sys.stderr.write(f"{name} is running\n")
+    if not device.components:
+        folder = load_settings().root / "things" / name
+        sys.stderr.write(
+            f"It is a Greengrass core device on this machine, in {folder}.\n"
+            "Nothing is deployed to it yet. Next, one of:\n"
+            f"  edgeward run --thing {name}\n"
+            f"  edgeward deploy thing/{name} --component NAME=VERSION\n"
+        )
 
 
 def _show_monitoring(report: "MonitorReport") -> None:

@@ -8,7 +8,7 @@ appears when somebody wants it stopped; `<id>.state.json` (how far it is) is the
 import fcntl
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -177,8 +177,24 @@ class Deployments:
     def is_cancelled(self, identifier: str) -> bool:
         return (self._folder / f"{identifier}.cancel").exists()
 
-    def latest(self, target: str) -> str | None:
-        return next(reversed(self.index().get(target, [])), None)
+    def last_of(self, thing: str, targets: Sequence[str]) -> list[dict[str, str]]:
+        """How `thing` has fared with the last deployment of each target that had any."""
+        index = self.index()
+        found = []
+        for target in targets:
+            if ids := index.get(target):
+                execution = self.progress(ids[-1]).executions.get(thing, Execution())
+                found.append(
+                    {
+                        "target": target,
+                        "deploymentId": ids[-1],
+                        "revisionId": str(self.record(ids[-1]).revision),
+                        "status": execution.status.value,
+                        "detailedStatus": execution.detailed_status,
+                        "reason": execution.reason,
+                    }
+                )
+        return found
 
     def document(self, thing: str, name: str) -> Path:
         """Where a thing finds a document; its answer is `<name>.status.json` beside it."""

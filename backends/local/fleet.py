@@ -204,6 +204,11 @@ class LocalFleet:
             return stopped(thing, read_json(root / "config/state.json") or {})
         return running(thing, process.pid, read_json(root / "status.json") or {})
 
+    def deployments_to(self, thing: str) -> list[dict[str, str]]:
+        """The last deployment to the thing itself, and to each of its groups."""
+        groups = [f"group/{name}" for name, things in self.groups.all().items() if thing in things]
+        return self.deployments.last_of(thing, [f"thing/{thing}", *sorted(groups)])
+
     def logs(self, thing: str) -> dict[str, Path]:
         """The current log files: `greengrass` is the device's own, the others are components'."""
         self.device(thing)
