@@ -130,6 +130,14 @@ class DeploymentRequest(BaseModel):
     deploymentPolicies: Policies = Policies()
     iotJobConfiguration: JobConfiguration = JobConfiguration()
 
+    @field_validator("targetArn")
+    @classmethod
+    def _is_a_target(cls, text: str) -> str:
+        try:
+            return parse_target(text).arn
+        except InvalidInputError as error:
+            raise ValueError(error.reason) from error
+
     @property
     def target(self) -> Target:
         return parse_target(self.targetArn)

@@ -124,12 +124,13 @@ class Deployments:
         stored = (read_json(self._index) or {}).get("targets")
         return stored if isinstance(stored, dict) else {}
 
-    def changed(self) -> int:
-        """A number that differs when there are other deployments than before."""
+    def changed(self) -> tuple[int, ...]:
+        """Differs when there are other deployments than before."""
         try:
-            return self._index.stat().st_mtime_ns
+            found = self._index.stat()
         except OSError:
-            return 0
+            return ()
+        return found.st_mtime_ns, found.st_ino, found.st_size
 
     def record(self, identifier: str) -> Record:
         """Raises InvalidInputError when there is no such deployment."""

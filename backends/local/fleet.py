@@ -296,7 +296,9 @@ class LocalFleet:
         mqtt = self._settings.mqtt
         return {
             **os.environ,
-            "PYTHONPATH": str(PROJECT),
+            "PYTHONPATH": os.pathsep.join(
+                filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")])
+            ),
             "EDGEWARD_HOME": str(self._root),
             "EDGEWARD_MQTT__HOST": mqtt.host,
             "EDGEWARD_MQTT__PORT": str(mqtt.port),

@@ -30,7 +30,7 @@ class RolloutDriver:
         self._deployments = Deployments(cloud / "fleet", cloud / "deployments")
         self._groups = Groups(cloud / "groups.json")
         self._index: dict[str, list[str]] = {}
-        self._seen = 0
+        self._seen: tuple[int, ...] = ()
         self._records: dict[str, Record] = {}
         self._progress: dict[str, Progress] = {}
 
