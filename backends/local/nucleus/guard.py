@@ -1,19 +1,28 @@
-"""Runs one lifecycle script and answers for its whole process tree. A program of its own.
+"""Runs lifecycle scripts, each under a guard that answers for its whole process tree.
 
-    python -I -S guard.py <status fd> <grace seconds> <keep 0|1> <command>…
+    python -I -S guard.py <socket fd>
 
+A program of its own, from which guards are forked: that costs a millisecond and a megabyte each,
+where an interpreter for each script would cost twenty and six. A request on the socket is a length,
+four open files (standard input, output, error, and status) and a JSON object: `command`, `folder`,
+`environment`, `grace` (seconds) and `keep`. It ends when the socket does; its guards go on.
+
+A guard first writes its own pid to the status file, and then the command's exit status as soon as
+that is known, each as a decimal line; when the status file ends, nothing of the script is left.
 Standard input is the lifeline: when it ends (the device stops the script, or was killed itself),
-every descendant gets SIGTERM and, after the grace time, SIGKILL. The command's exit status goes to
-the status fd as a decimal line, as soon as it is known. Descendants that outlive the command are
-ended with it, unless `keep` is 1 (a Startup script may leave its daemon behind).
+every descendant gets SIGTERM and, after the grace time, SIGKILL. Descendants that outlive the
+command are ended with it, unless `keep` is true (a Startup script may leave its daemon behind).
 
-It is a child subreaper, so nothing that the script starts can get away from it.
+A guard is a child subreaper, so nothing that the script starts can get away from it.
 """
 
 import ctypes
+import gc
+import json
 import os
 import select
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -22,21 +31,71 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _LIFELINE = 0
 _TICK = 0.05
+_QUICK_TICK = 0.005
 _SIGNALLED = 128
+_FILES = 4
+_LENGTH = 8
 
 
 def main() -> int:
-    status_fd, grace, keep = int(sys.argv[1]), float(sys.argv[2]), sys.argv[3] == "1"
-    command = sys.argv[4:]
     libc = ctypes.CDLL(None)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how a guard ended
+    gc.freeze()  # so that its memory stays shared with the guards
+    requests = socket.socket(fileno=int(sys.argv[1]))
+    while (request := _receive(requests)) is not None:
+        wanted, files = request
+        if os.fork() == 0:
+            requests.close()
+            _become_guard(libc, wanted, files)
+        for file in files:
+            os.close(file)
+    return 0
+
+
+def _receive(requests: socket.socket) -> "tuple[dict[str, object], list[int]] | None":
+    length, files, _, _ = socket.recv_fds(requests, _LENGTH, _FILES)
+    left = int.from_bytes(length, "big")
+    content = b""
+    while len(content) < left:
+        more = requests.recv(left - len(content))
+        if not more:
+            return None
+        content += more
+    return (json.loads(content), files) if left else None
+
+
+def _become_guard(libc: ctypes.CDLL, wanted: "dict[str, object]", files: "list[int]") -> None:
+    """Never returns."""
+    status = 1
+    try:
+        os.setsid()
+        for number, file in enumerate(files[:3]):
+            os.dup2(file, number)
+            os.close(file)
+        os.chdir(str(wanted["folder"]))
+        os.environ.clear()
+        os.environ.update(wanted["environment"])  # type: ignore[call-overload]
+        command = list(wanted["command"])  # type: ignore[call-overload]
+        status = _guard(libc, files[3], float(str(wanted["grace"])), bool(wanted["keep"]), command)
+    except OSError as error:
+        os.write(2, f"the script cannot be run: {error}\n".encode())
+    finally:
+        os._exit(status)
+
+
+def _guard(
+    libc: ctypes.CDLL, status_fd: int, grace: float, keep: bool, command: "list[str]"
+) -> int:
+    _report(status_fd, os.getpid())
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     wake, waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(waker)
     ending: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _frame: ending.append(number))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
     main_child = _start(command, libc, status_fd)
+    ended = False
     while True:
         readable, _, _ = select.select([_LIFELINE, wake], [], [])
         if wake in readable:
@@ -44,13 +103,12 @@ def main() -> int:
         cut = _LIFELINE in readable and not os.read(_LIFELINE, 4096)
         left, code = _reap(main_child)
         if code is not None:
+            ended = True
             _report(status_fd, code)
-        if code is not None and not keep:
-            cut = True
-        if cut or ending:
-            _end_tree(grace, main_child, status_fd)
-            return 0
         if not left:
+            return 0
+        if cut or ending or (ended and not keep):
+            _end_tree(grace, main_child, status_fd, ended=ended)
             return 0
 
 
@@ -100,12 +158,25 @@ def _report(status_fd: int, code: int) -> None:
         return  # nobody is there to hear it
 
 
-def _end_tree(grace: float, main_child: int, status_fd: int) -> None:
+def _end_tree(grace: float, main_child: int, status_fd: int, *, ended: bool) -> None:
+    """The command's own process group first: most often that is all, and nothing else to find."""
     deadline = time.monotonic() + grace
+    group = 0
+    if not ended:
+        group = main_child
+        _send(-group, signal.SIGTERM)
+        quick = time.monotonic() + _TICK
+        while time.monotonic() < quick:
+            left, code = _reap(main_child)
+            if code is not None:
+                _report(status_fd, code)
+            if not left:
+                return
+            time.sleep(_QUICK_TICK)
     asked: set[int] = set()
     while True:
-        for pid in _descendants():
-            if pid not in asked:  # also those that were started since
+        for pid, its_group in _descendants():
+            if pid not in asked and its_group != group:  # also those that were started since
                 asked.add(pid)
                 _send(pid, signal.SIGTERM)
         left, code = _reap(main_child)
@@ -114,7 +185,7 @@ def _end_tree(grace: float, main_child: int, status_fd: int) -> None:
         if not left:
             return
         if time.monotonic() > deadline:
-            for pid in _descendants():
+            for pid, _ in _descendants():
                 _send(pid, signal.SIGKILL)
         time.sleep(_TICK)
 
@@ -126,22 +197,23 @@ def _send(pid: int, number: int) -> None:
         return  # gone, or not ours any more
 
 
-def _descendants() -> list[int]:
-    children: dict[int, list[int]] = {}
+def _descendants() -> "list[tuple[int, int]]":
+    """Each with its process group."""
+    children: dict[int, list[tuple[int, int]]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             try:
                 text = (entry / "stat").read_text(errors="replace")
             except OSError:
                 continue
-            parent = int(text.rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(entry.name))
-    found: list[int] = []
+            parent, group = map(int, text.rpartition(")")[2].split()[1:3])
+            children.setdefault(parent, []).append((int(entry.name), group))
+    found: list[tuple[int, int]] = []
     waiting = [os.getpid()]
     while waiting:
-        for pid in children.get(waiting.pop(), []):
-            found.append(pid)
-            waiting.append(pid)
+        below = children.get(waiting.pop(), [])
+        found += below
+        waiting += [pid for pid, _ in below]
     return found
 
 

@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 import os
-import sys
-from collections.abc import Callable, Mapping
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
+from backends.local.nucleus.nursery import NURSERY
+
 GRACE_SECONDS = 5.0
-_GUARD = Path(__file__).with_name("guard.py")
 _LINE = 16 * 1024
 _LOST = 137  # the guard itself was killed
 
@@ -19,14 +20,15 @@ OnLine = Callable[[str, str], None]
 class Process:
     """One running script and everything that it started."""
 
-    def __init__(self, guard: asyncio.subprocess.Process, status: int, on_line: OnLine) -> None:
-        self._guard = guard
+    def __init__(self, lifeline: int, out: int, err: int, status: int, on_line: OnLine) -> None:
+        """Takes over the device's ends of the four pipes."""
+        self._lifeline: int | None = lifeline
+        self._guard = 0
         self._exit: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        assert guard.stdout is not None and guard.stderr is not None  # noqa: PT018 - both are pipes
-        self._tasks = [
-            asyncio.create_task(_copy(guard.stdout, "stdout", on_line)),
-            asyncio.create_task(_copy(guard.stderr, "stderr", on_line)),
-            asyncio.create_task(self._watch(status)),
+        self._gone = asyncio.create_task(self._watch(status))
+        self._copies = [
+            asyncio.create_task(_copy(out, "stdout", on_line)),
+            asyncio.create_task(_copy(err, "stderr", on_line)),
         ]
 
     @classmethod
@@ -40,33 +42,24 @@ class Process:
         keep: bool = False,
     ) -> "Process":
         """`sh -c script` in `folder`; with `keep`, what it leaves in the background lives on."""
-        readable, writable = os.pipe()
+        ours: list[int] = []
+        theirs: list[int] = []
         try:
-            guard = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-I",
-                "-S",
-                str(_GUARD),
-                str(writable),
-                str(GRACE_SECONDS),
-                "1" if keep else "0",
-                "sh",
-                "-c",
-                script,
-                cwd=folder,
-                env=dict(environment),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                pass_fds=(writable,),
-                start_new_session=True,
-            )
+            for reads in (False, True, True, True):
+                readable, writable = os.pipe2(os.O_CLOEXEC)
+                ours.append(readable if reads else writable)
+                theirs.append(writable if reads else readable)
+            command = ["sh", "-c", script]
+            NURSERY.start(command, folder, environment, GRACE_SECONDS, theirs, keep=keep)
         except BaseException:
-            os.close(readable)
+            for number in ours:
+                os.close(number)
             raise
         finally:
-            os.close(writable)
-        return cls(guard, readable, on_line)
+            for number in theirs:
+                os.close(number)
+        lifeline, out, err, status = ours
+        return cls(lifeline, out, err, status, on_line)
 
     async def wait(self) -> int:
         """The script's exit status; 128 + n when signal n ended it."""
@@ -74,45 +67,62 @@ class Process:
 
     async def stop(self) -> None:
         """SIGTERM to the tree, SIGKILL after the grace time; returns when nothing is left."""
-        if self._guard.stdin is not None:
-            self._guard.stdin.close()
-        try:
-            async with asyncio.timeout(GRACE_SECONDS * 2):
-                await self._guard.wait()
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                self._guard.kill()
-            await self._guard.wait()
-        await asyncio.wait(self._tasks, timeout=GRACE_SECONDS)
-        for task in self._tasks:
+        self._cut()
+        done, _ = await asyncio.wait([self._gone], timeout=GRACE_SECONDS * 2)
+        if not done:
+            if self._guard:  # its status file is open: the pid is still its own
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self._guard, signal.SIGKILL)
+            self._gone.cancel()
+            await asyncio.wait([self._gone])
+        await asyncio.wait(self._copies, timeout=GRACE_SECONDS)
+        for task in self._copies:
             task.cancel()
-        if not self._exit.done():
-            self._exit.set_result(_LOST)
+
+    def _cut(self) -> None:
+        if self._lifeline is not None:
+            os.close(self._lifeline)
+            self._lifeline = None
 
     async def _watch(self, status: int) -> None:
-        loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader()
-        pipe = os.fdopen(status, "rb", buffering=0)
-        transport, _ = await loop.connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), pipe
-        )
+        """Ends with the guard."""
         try:
-            line = await reader.readline()
+            async with _reading(status) as reader:
+                self._guard = int(await reader.readline() or 0)
+                code = await reader.readline()
+                if not self._exit.done():
+                    self._exit.set_result(int(code) if code.strip() else _LOST)
+                await reader.read()
         finally:
-            transport.close()
-        if not self._exit.done():
-            self._exit.set_result(int(line) if line.strip() else _LOST)
+            NURSERY.ended()
+            if not self._exit.done():
+                self._exit.set_result(_LOST)
 
 
-async def _copy(stream: asyncio.StreamReader, name: str, on_line: OnLine) -> None:
+@contextlib.asynccontextmanager
+async def _reading(number: int) -> AsyncIterator[asyncio.StreamReader]:
+    """A pipe's read end, which is closed in the end."""
+    reader = asyncio.StreamReader()
+    pipe = os.fdopen(number, "rb", buffering=0)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), pipe
+    )
+    try:
+        yield reader
+    finally:
+        transport.close()
+
+
+async def _copy(number: int, name: str, on_line: OnLine) -> None:
     """Lines as they come; a line without an end is cut into pieces."""
     pending = b""
-    while chunk := await stream.read(_LINE):
-        *lines, pending = (pending + chunk).split(b"\n")
-        for line in lines:
-            on_line(name, line.decode(errors="replace"))
-        if len(pending) > _LINE:
-            on_line(name, pending.decode(errors="replace"))
-            pending = b""
+    async with _reading(number) as stream:
+        while chunk := await stream.read(_LINE):
+            *lines, pending = (pending + chunk).split(b"\n")
+            for line in lines:
+                on_line(name, line.decode(errors="replace"))
+            if len(pending) > _LINE:
+                on_line(name, pending.decode(errors="replace"))
+                pending = b""
     if pending:
         on_line(name, pending.decode(errors="replace"))
