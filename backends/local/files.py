@@ -7,9 +7,12 @@ from typing import Any
 from backends.files import replace_file
 
 
-def write_json(path: Path, value: Any, mode: int = 0o644) -> None:
-    """Replaces `path` by `value` as JSON, durably. Raises OSError; nothing is left behind then."""
-    replace_file(path, json.dumps(value, indent=1), mode, durable=True)
+def write_json(path: Path, value: Any, mode: int = 0o644, *, durable: bool = True) -> None:
+    """Replaces `path` by `value` as JSON, by default durably.
+
+    Raises OSError; nothing is left behind then.
+    """
+    replace_file(path, json.dumps(value, indent=1), mode, durable)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""What was deployed to a thing before, read from the documents that were sent to it."""
+"""What was deployed to a thing itself before, read from the documents that were sent to it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,4 +37,7 @@ def _succeeded(path: Path) -> Mapping[str, Any] | None:
     if path.name.endswith(".status.json"):
         return None
     answer = read_json(path.with_name(f"{path.stem}.status.json")) or {}
-    return read_json(path) if answer.get("status") == "SUCCEEDED" else None
+    document = read_json(path) if answer.get("status") == "SUCCEEDED" else None
+    if document is None or ":thinggroup/" in str(document.get("configurationArn")):
+        return None  # a group's components are its own deployment's to bring back
+    return document

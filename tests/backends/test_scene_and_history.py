@@ -12,6 +12,7 @@ from backends.errors import BackendUnavailableError
 from backends.local.history import former_deployment
 from backends.local.machine import this_platform
 from backends.local.scene import set_scene
+from backends.local.targets import parse_target
 
 
 def picture(folder: Path, name: str, content: bytes) -> Path:
@@ -97,6 +98,16 @@ def test_before_the_first_deployment_nothing_ran(tmp_path: Path) -> None:
     former = former_deployment(tmp_path, at(5))
 
     assert (former.components, former.merge) == ({}, {})
+
+
+def test_what_a_thing_group_brought_is_not_given_to_the_thing_itself(tmp_path: Path) -> None:
+    sent(tmp_path, "own", 1, "SUCCEEDED", app="1.0.0")
+    sent(tmp_path, "group", 5, "SUCCEEDED", other="1.0.0")
+    document = json.loads((tmp_path / "group.json").read_text())
+    document["configurationArn"] = parse_target("group/porch").configuration_arn(1)
+    (tmp_path / "group.json").write_text(json.dumps(document))
+
+    assert former_deployment(tmp_path, at(9)).components == {"app": "1.0.0"}
 
 
 def test_a_thing_that_was_never_deployed_to_has_no_history(tmp_path: Path) -> None:

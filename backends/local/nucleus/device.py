@@ -217,7 +217,7 @@ class CoreDevice:
             "connected": self._proxy.connected,
         }
         with contextlib.suppress(OSError):  # a full disk must not stop the device
-            write_json(self._layout.status, status)
+            write_json(self._layout.status, status, durable=False)  # a restart makes it anew
 
 
 def _status_path(document: Path) -> Path:

@@ -66,7 +66,18 @@ class Process:
         return await asyncio.shield(self._exit)
 
     async def stop(self) -> None:
-        """SIGTERM to the tree, SIGKILL after the grace time; returns when nothing is left."""
+        """SIGTERM to the tree, SIGKILL after the grace time; returns when nothing is left.
+
+        Also where the caller is cancelled meanwhile.
+        """
+        end = asyncio.ensure_future(self._end())
+        try:
+            await asyncio.shield(end)
+        except asyncio.CancelledError:
+            await end
+            raise
+
+    async def _end(self) -> None:
         self._cut()
         done, _ = await asyncio.wait([self._gone], timeout=GRACE_SECONDS * 2)
         if not done:
