@@ -2,10 +2,11 @@
 
 The component has an Install script and a Run script that stays. Memory is that of the process that
 plays the devices (resident set); what the scripts need themselves stands beside it.
+
+    python -m benchmarks.fleet [THINGS]
 """
 
 import json
-import os
 import sys
 import tempfile
 import time
@@ -36,7 +37,7 @@ LIMIT_SECONDS = 600.0
 
 
 def main() -> int:
-    things = int(os.environ.get("EDGEWARD_BENCH_THINGS", THINGS))
+    things = int(sys.argv[1]) if len(sys.argv) > 1 else THINGS
     with tempfile.TemporaryDirectory(prefix="edgeward-") as folder:
         home = Path(folder, "home")
         recipe = home / "components" / "bench.Sleeper" / "1.0.0.json"

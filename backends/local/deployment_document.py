@@ -1,40 +1,13 @@
-"""The deployment document that a device takes, and the answer that it gives."""
+"""The answer that a device gives to a deployment document, or that is given in its place."""
 
 import json
 import os
-import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from backends.artifacts import Deployment
-
-
-def new_document(
-    thing: str,
-    identifier: str,
-    components: Mapping[str, str],
-    merge: Mapping[str, Mapping[str, object]],
-    reset: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Each component's configuration is reset at the pointers `reset`, then merged."""
-    return {
-        "deploymentId": identifier,
-        "configurationArn": f"arn:aws:greengrass:local:000000000000:configuration:thing/{thing}:1",
-        "creationTimestamp": round(time.time() * 1000),
-        "components": {
-            name: {
-                "version": version,
-                "configurationUpdate": {"merge": dict(merge.get(name, {})), "reset": list(reset)},
-            }
-            for name, version in components.items()
-        },
-        "failureHandlingPolicy": "ROLLBACK",
-        "componentUpdatePolicy": {"timeout": 60, "action": "NOTIFY_COMPONENTS"},
-        "configurationValidationPolicy": {"timeout": 30},
-        "requiredCapabilities": [],
-    }
 
 
 def withdraw(thing: str, document: Path, reason: str) -> bool:

@@ -21,9 +21,9 @@ import pytest
 from amqtt.broker import Broker
 
 from backends.errors import BackendUnavailableError, DeploymentError, InvalidInputError
-from backends.local.deployment_document import new_document
-from backends.local.files import write_json
+from backends.local.deployment_request import new_request
 from backends.local.fleet import LocalFleet
+from backends.local.targets import parse_target
 from backends.settings import MqttSettings, Settings
 from tests.fakes.component_store import Store
 
@@ -329,9 +329,10 @@ def test_a_device_that_is_killed_at_any_moment_of_a_deployment_ends_up_new_and_n
         version = f"{number}.0.0"
         store.add("base", version, step, defaults={"V": number}, files={"a.txt": "a"})
         store.add("app", version, step, needs={"base": {"VersionRequirement": f"={version}"}})
-        document = new_document(THING, version.replace(".", "-"), {"app": version}, {})
         pid = fleet.start_device(THING).pid
-        write_json(fleet._deployments(THING) / f"{document['deploymentId']}.json", document)
+        request = new_request(parse_target(f"thing/{THING}"), {"app": version}, {}, {})
+        identifier = fleet.start_deployment(request).id
+        until(partial(is_notified, fleet, identifier))
         time.sleep(seconds)  # not for luck: each moment is as good as any other
         os.kill(pid, signal.SIGKILL)
         until(lambda: not fleet.device(THING).running)
@@ -339,12 +340,16 @@ def test_a_device_that_is_killed_at_any_moment_of_a_deployment_ends_up_new_and_n
         assert len(set(state["components"].values())) == 1
 
         fleet.start_device(THING)
-        until(partial(succeeded, fleet, f"{number}-0-0"))
+        until(partial(succeeded, fleet, identifier))
         components = fleet.device(THING).components
         assert {c.version for c in components.values()} == {version}
         assert {c.state for c in components.values()} == {"RUNNING"}
         state = json.loads((root / "config/state.json").read_text())
         assert state["configuration"]["base"]["V"] == [1, number]
+
+
+def is_notified(fleet: LocalFleet, deployment: str) -> bool:
+    return fleet.deployments.document(THING, deployment).exists()
 
 
 def succeeded(fleet: LocalFleet, deployment: str) -> bool:
