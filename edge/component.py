@@ -6,6 +6,7 @@ One thread does the work; the delivery has its own. IPC callbacks only signal.
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any, Mapping, Optional
 
 from edge.accepted import first_configuration
@@ -22,6 +23,10 @@ from edge.watch import Watch
 
 DONE, FAILED = 0, 1
 
+_MODEL_SECONDS = 60.0
+"""How long the first model may take to be there."""
+
+_LOOK_SECONDS = 0.2
 _SEND_SECONDS = 0.6
 """How long the end waits for messages to go out; what is left stays on disk."""
 
@@ -65,7 +70,8 @@ class Component:
             nucleus.configuration(), self._surroundings.accepted_configuration
         )
         nucleus.watch_validation(_problem)
-        serving = Serving(self._surroundings.model_pointer)
+        self._await_model()
+        serving = Serving(self._surroundings.model_pointer, self._surroundings.last_good_model)
         log.info(
             "Model %s, DLR %s, labels %s",
             serving.version,
@@ -93,6 +99,15 @@ class Component:
             reporter.close_window()
             delivery.stop(0 if self._signals.lost else _SEND_SECONDS)
             outbox.close()
+
+    def _await_model(self) -> None:
+        """The first model may still be being installed: not every nucleus orders the two."""
+        deadline = time.monotonic() + _MODEL_SECONDS
+        pointer = self._surroundings.model_pointer
+        if not pointer.exists():
+            log.info("Waiting for a model: there is no %s yet", pointer)
+        while not pointer.exists() and not self._signals.is_ending and time.monotonic() < deadline:
+            time.sleep(_LOOK_SECONDS)
 
 
 def _problem(proposed: Mapping[str, Any]) -> Optional[str]:

@@ -15,6 +15,7 @@ from backends.artifacts import CompiledModel, Platform, Predictions, TrainedMode
 from backends.local.compiler import LocalCompiler
 from backends.local.jobs import LocalJobs
 from edge.pictures import Preprocessing, model_input, prepare, read_picture
+from tasks.self_test import KnownPicture
 
 CLASSES = ("cat", "dog", "empty driveway")
 WIDTH, HEIGHT = 40, 24  # not square: a mix-up of the two must not pass
@@ -29,6 +30,14 @@ class TinyModel:
     trained: TrainedModel
     pictures: Path
     expected: Predictions
+
+    @property
+    def known(self) -> KnownPicture:
+        """One of the pictures with MXNet's answer, for a package to carry."""
+        picture = json.loads(self.pictures.read_text().splitlines()[0])
+        table = pd.read_parquet(self.expected.table).set_index("image_id")
+        answer = table.loc[picture["image_id"], [f"p{n}" for n in range(len(CLASSES))]]
+        return KnownPicture(Path(picture["path"]), tuple(map(float, answer)), 0.001)
 
 
 @pytest.fixture(scope="session")
