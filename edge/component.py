@@ -10,6 +10,7 @@ import time
 from typing import Any, Mapping, Optional
 
 from edge.accepted import first_configuration
+from edge.challenger import Challenger
 from edge.configuration import Configuration, ConfigurationError
 from edge.delivery import Delivery
 from edge.ipc import Nucleus, SessionLostError
@@ -19,6 +20,7 @@ from edge.reporting import Reporter
 from edge.serving import Serving
 from edge.signals import Signals
 from edge.surroundings import Surroundings
+from edge.variants import Variants
 from edge.watch import Watch
 
 DONE, FAILED = 0, 1
@@ -80,9 +82,9 @@ class Component:
         )
         outbox = Outbox(self._surroundings.outbox)
         delivery = Delivery(outbox, nucleus.publish, self._signals.lose)
-        reporter = Reporter(
-            self._surroundings.thing, self._surroundings.folder, serving, outbox, delivery
-        )
+        folder = self._surroundings.folder
+        variants = Variants(serving, Challenger(self._surroundings.challenger_pointer, folder))
+        reporter = Reporter(self._surroundings.thing, folder, variants, outbox, delivery)
         delivery.start()
         nucleus.report_state("RUNNING")
         try:
@@ -90,12 +92,13 @@ class Component:
                 self._surroundings,
                 self._signals,
                 nucleus,
-                serving,
+                variants,
                 reporter,
                 delivery,
                 configuration,
             ).run()
         finally:
+            variants.challenger.close()
             reporter.close_window()
             delivery.stop(0 if self._signals.lost else _SEND_SECONDS)
             outbox.close()

@@ -105,6 +105,8 @@ DEFAULT_CONFIGURATION: Mapping[str, Any] = {
     "ScoreThreshold": "0.3",
     "MaxResults": "5",
     "StatisticsInterval": "300",
+    "VariantMode": "off",
+    "VariantShare": "0.1",
 }
 """DefaultConfiguration of the inference component's recipe, and all the keys that it knows."""
 

@@ -57,7 +57,7 @@ def test_a_result_is_byte_for_byte_the_public_message_and_our_fields() -> None:
         b'"inference-results": [{"Label": "dog", "Score": "0.7"}, {"Label": "car", "Score": "0.2"}]'
         b', "thing": "porch", "model_version": "1.0.3", "label": "dog", "score": 0.7, '
         b'"image_id": "' + b"ab" * 32 + b'", "latency_ms": 1.235, '
-        b'"taken_at": "2026-11-22T18:33:54.033218Z", "message_id": "m1"}'
+        b'"taken_at": "2026-11-22T18:33:54.033218Z", "message_id": "m1", "variant": "champion"}'
     )
 
 
