@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from backends.errors import EdgewardError, GateRefusedError
+from flows import variant_commands
 
 app = typer.Typer(
     help="Take an image classifier from data to edge devices, and keep it honest there.",
@@ -221,6 +222,9 @@ def logs(
     from flows.terminal import show_logs
 
     show_logs(name, lines)
+
+
+variant_commands.add_to(app, _command)
 
 
 def _print_json(value: Any) -> None:
