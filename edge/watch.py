@@ -75,8 +75,11 @@ class Watch:
         return max(0.0, due)
 
     def _take_changes(self) -> None:
+        served = self._variants.champion.version
         if self._variants.follow(self._configuration.variant_mode):
             self._reporter.close_window()  # a window tells of one model
+        if served != self._variants.champion.version:  # it shows at once what it makes of the scene
+            self._camera, self._next_tick = self._open_camera(), time.monotonic()
         if not self._signals.take_change():
             return
         former = self._configuration

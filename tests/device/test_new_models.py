@@ -160,3 +160,19 @@ def test_the_swap_is_made_between_two_pictures(device: Device, known_model: Path
 
     assert set(versions[:-1]) <= {"1.0.0"}
     assert [device.result()["model_version"] for _ in range(5)] == ["1.0.1"] * 5
+
+
+def test_a_new_model_answers_for_the_whole_scene_at_once(device: Device, known_model: Path) -> None:
+    """A deployment is judged by the new model's answers to pictures that the old one has seen."""
+    device.core.merge({"InferenceInterval": "3600"})
+    for number in range(3):
+        device.add_picture(f"{number}.png", (number * 60, 9, 9))
+    device.start()
+    seen = {device.result()["image_id"] for _ in range(4)}
+    assert len(seen) == 4
+
+    device.point_to(known_model, "1.0.1")
+    answered = [device.result() for _ in range(4)]
+
+    assert {message["model_version"] for message in answered} == {"1.0.1"}
+    assert {message["image_id"] for message in answered} == seen
