@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from backends.artifacts import CompiledModel, DeviceResult
@@ -22,7 +23,7 @@ from tests.tiny_model import Compile, TinyModel
 
 pytestmark = [pytest.mark.slow, pytest.mark.jobs, pytest.mark.device]
 
-LONGEST_GAP = 1.5  # seconds between two results of a picture every half second
+LONGEST_GAP = 3.0  # seconds between two results, of a picture every half second
 DEADLY = "void __attribute__((constructor)) die(void) { __builtin_trap(); }\n"
 
 Break = Callable[[Path], object]
@@ -167,3 +168,25 @@ def test_a_first_model_that_is_broken_fails_its_deployment(
     assert failed.value.status == "FAILED_ROLLBACK_COMPLETE"
     assert "self-test: it calls self-test.jpg" in failed.value.reason
     assert site.states() == {}
+
+
+def test_a_component_that_dies_after_it_was_ready_is_started_again_and_stops_with_the_device(
+    site: Site, sound: Path
+) -> None:
+    """Startup in the foreground must not be worse than Run was."""
+    began = now()
+    site.deploy(sound)
+    site.results(began)
+    first = psutil.Process(site.serving())
+
+    first.kill()
+    first.wait(timeout=10)
+    site.results(now())
+    second = psutil.Process(site.serving())
+    site.fleet.stop_device(THING)
+
+    assert second.pid != first.pid
+    assert not second.is_running()
+    log = (site.home / "things" / THING / "logs" / f"{INFERENCE_COMPONENT}.log").read_text()
+    assert "the process ended with exit status 137" in log
+    assert log.count("-> RUNNING") == 2
