@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple, Union
+from typing import Optional, Tuple, Union
 
 from edge.classifier import Classifier
 from edge.model_folder import ModelFolderError
@@ -148,9 +148,11 @@ class _Trial:
         self.location = location
         self._deadline = time.monotonic() + TRIAL_SECONDS
         command = [sys.executable, "-m", "edge.check_model", "--model", str(location.folder)]
-        options: Dict[str, Any] = {"stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE}
         self._process = subprocess.Popen(  # noqa: S603  (our own program)
-            command, stdout=subprocess.DEVNULL, **options
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
         )
 
     @property

@@ -18,6 +18,7 @@ from edge.pictures import Preprocessing, model_input, prepare, read_picture
 from tasks.self_test import KnownPicture
 
 CLASSES = ("cat", "dog", "empty driveway")
+DEADLY = "void __attribute__((constructor)) die(void) { __builtin_trap(); }\n"
 WIDTH, HEIGHT = 40, 24  # not square: a mix-up of the two must not pass
 
 Compile = Callable[[Platform], CompiledModel]
@@ -83,6 +84,17 @@ def compile_for(
         return LocalCompiler(jobs).compile(job, tiny_model.trained, platform, lambda _: None)
 
     return compile_for
+
+
+@pytest.fixture(scope="session")
+def deadly(jobs_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library that ends the process which loads it."""
+    folder = tmp_path_factory.mktemp("deadly")
+    (folder / "deadly.c").write_text(DEADLY)
+    command = [jobs_python, "-m", "ziglang", "cc", "-target", "x86_64-linux-gnu", "-shared"]
+    command += ["-nostdlib", "-o", folder / "compiled.so", folder / "deadly.c"]
+    subprocess.run(list(map(str, command)), check=True, capture_output=True, cwd=folder)
+    return folder / "compiled.so"
 
 
 def _pictures(folder: Path) -> dict[str, Path]:

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -24,7 +23,6 @@ from tests.tiny_model import Compile, TinyModel
 pytestmark = [pytest.mark.slow, pytest.mark.jobs, pytest.mark.device]
 
 LONGEST_GAP = 3.0  # seconds between two results, of a picture every half second
-DEADLY = "void __attribute__((constructor)) die(void) { __builtin_trap(); }\n"
 
 Break = Callable[[Path], object]
 
@@ -109,17 +107,6 @@ def unpacked(sound: Path, tmp_path: Path) -> Path:
     with zipfile.ZipFile(sound) as archive:
         archive.extractall(tmp_path / "unpacked")
     return tmp_path / "unpacked"
-
-
-@pytest.fixture(scope="module")
-def deadly(jobs_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A library that ends the process which loads it."""
-    folder = tmp_path_factory.mktemp("deadly")
-    (folder / "deadly.c").write_text(DEADLY)
-    command = [jobs_python, "-m", "ziglang", "cc", "-target", "x86_64-linux-gnu", "-shared"]
-    command += ["-nostdlib", "-o", folder / "compiled.so", folder / "deadly.c"]
-    subprocess.run(list(map(str, command)), check=True, capture_output=True, cwd=folder)
-    return folder / "compiled.so"
 
 
 def test_a_broken_model_fails_its_deployment_and_the_old_one_serves_without_a_gap(

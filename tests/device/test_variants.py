@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from tests.tiny_model import CLASSES
 pytestmark = [pytest.mark.device, pytest.mark.jobs]
 
 LABELS = ["one", "two", "three"]
-DEADLY = "void __attribute__((constructor)) die(void) { __builtin_trap(); }\n"
 
 
 @pytest.fixture
@@ -90,16 +88,6 @@ def test_a_challenger_that_is_let_go_answers_no_more(device: Device) -> None:
     device.result(lambda message: message["variant"] == "champion")
 
     assert {device.result()["variant"] for _ in range(12)} == {"champion"}
-
-
-@pytest.fixture(scope="module")
-def deadly(jobs_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("deadly")
-    (folder / "deadly.c").write_text(DEADLY)
-    command = [jobs_python, "-m", "ziglang", "cc", "-target", "x86_64-linux-gnu", "-shared"]
-    command += ["-nostdlib", "-o", folder / "compiled.so", folder / "deadly.c"]
-    subprocess.run(list(map(str, command)), check=True, capture_output=True, cwd=folder)
-    return folder / "compiled.so"
 
 
 @pytest.mark.parametrize("kind", ["missing", "no library", "deadly"])
