@@ -38,7 +38,7 @@ def connect(settings: Settings, max_usd: float) -> Backend:
         predictor=LocalPredictor(jobs),
         compiler=LocalCompiler(jobs, local.compile_cpu),
         verifier=LocalVerifier(local.device_python, PROJECT, root / "jobs"),
-        components=LocalComponents(root / "components", LocalObjects(root / "objects")),
+        components=local_components(settings),
         fleet=local_fleet(settings),
         tracker=MlflowTracker(root / "mlflow", settings.mlflow.uri),
         device_python=str(local.device_python),
@@ -48,6 +48,12 @@ def connect(settings: Settings, max_usd: float) -> Backend:
 def local_fleet(settings: Settings) -> LocalFleet:
     """The devices of this machine."""
     return LocalFleet(settings)
+
+
+def local_components(settings: Settings) -> LocalComponents:
+    """The component store of this machine."""
+    root = settings.root
+    return LocalComponents(root / "components", LocalObjects(root / "objects"))
 
 
 def _budget_seconds(usd_per_hour: float, max_usd: float) -> float:

@@ -15,13 +15,16 @@ from backends.archives import check_unarchive, unpack
 from backends.artifacts import Platform
 from backends.elf import library_platform
 from backends.errors import PackageError
-from edge.contract import ModelFolderError, read_metadata
+from edge.contract import ModelFolderError, SelfTest, read_metadata
+from edge.pictures import UnreadablePictureError, image_id, read_picture
 
 NEO_ARCHITECTURE: dict[Platform, str] = {
     "linux-x86_64": "X86_64",
     "linux-aarch64": "ARM64",
     "linux-armv7l": "ARM_EABIHF",
 }
+
+SUM_TOLERANCE = 0.01
 
 BELONG_TOGETHER = {("hhb-tvm==3.2.3", "1.6.0")}
 """(compiler, libdlr) pairs of which the runtime was seen to load what the compiler makes.
@@ -50,6 +53,21 @@ def check_model_folder(folder: Path, platform: Platform, name: str) -> None:
     _check_outputs(folder, len(metadata.labels), name)
     _check_platform(folder, meta, platform, name)
     _check_runtime(folder, meta, name)
+    if metadata.self_test:
+        _check_self_test(folder, metadata.self_test, name)
+
+
+def _check_self_test(folder: Path, test: SelfTest, name: str) -> None:
+    """A question that cannot be asked, or whose answer is no answer, refuses a sound model."""
+    try:
+        data = (folder / test.picture).read_bytes()
+        read_picture(data)
+    except UnreadablePictureError as error:
+        raise PackageError(name, f"{test.picture}: {error}") from error
+    if image_id(data) != test.image_id:
+        raise PackageError(name, f"{test.picture} is not the picture that compiled.meta names")
+    if abs(sum(test.probabilities) - 1) > SUM_TOLERANCE:
+        raise PackageError(name, "the answer to the self-test picture is no probabilities")
 
 
 def _check_outputs(folder: Path, labels: int, name: str) -> None:

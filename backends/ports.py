@@ -94,6 +94,14 @@ class ComponentStore(Protocol):
     def find(self, name: str, version: str) -> ComponentVersion | None: ...
 
 
+class ComponentArchive(Protocol):
+    """Gives back what was published. Raises InvalidInputError where there is no such version."""
+
+    def fetch(self, name: str, version: str, into: Path) -> Sequence[Path]:
+        """Copy the artifacts of a component version into the folder `into`."""
+        ...
+
+
 class Fleet(Protocol):
     """Core devices and the deployments to them.
 
@@ -127,6 +135,14 @@ class Fleet(Protocol):
 
     def results(self, thing: str, since: str, count: int, timeout: float) -> Sequence[DeviceResult]:
         """What `thing` said after `since` (ISO 8601, UTC): `count` results, or fewer at timeout."""
+        ...
+
+
+class DeployedFleet(Protocol):
+    """Knows what was deployed. Raises InvalidInputError (a thing's name)."""
+
+    def deployed(self, thing: str) -> tuple[Mapping[str, str], Mapping[str, Mapping[str, object]]]:
+        """Versions and configuration merges by component, of the last deployment that succeeded."""
         ...
 
 

@@ -16,8 +16,15 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping, Tuple, Union
 
 import numpy as np
 
-from edge.model_folder import ModelFolderError, ModelMetadata, read_metadata
-from edge.pictures import Preprocessing, model_input
+from edge.model_folder import ModelFolderError, ModelMetadata, SelfTest, read_metadata
+from edge.pictures import (
+    Preprocessing,
+    UnreadablePictureError,
+    image_id,
+    model_input,
+    prepare,
+    read_picture,
+)
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -34,10 +41,10 @@ class InferenceError(Exception):
 
 
 class Classifier:
-    """A loaded model, checked with one run before it is first used. Not for several threads.
+    """A loaded model, checked before it is first used. Not for several threads.
 
-    Raises ModelFolderError when the folder is not a model, when DLR cannot load it, or when what
-    it computes does not fit its labels.
+    Raises ModelFolderError when the folder is not a model, when DLR cannot load it, when what it
+    computes does not fit its labels, or when it answers its self-test picture wrongly.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -49,6 +56,8 @@ class Classifier:
             raise ModelFolderError(str(folder), f"compiled.meta, preprocessing: {error}") from error
         self._model = _load(self.folder, self.metadata.threads)
         self._check()
+        if self.metadata.self_test is not None:
+            self._check_answer(self.metadata.self_test)
 
     @property
     def labels(self) -> Tuple[str, ...]:
@@ -97,6 +106,28 @@ class Classifier:
             raise ModelFolderError(folder, reason)
         if not abs(float(probabilities.sum()) - 1) <= _SUM_TOLERANCE:
             raise ModelFolderError(folder, f"its outputs are no probabilities: {probabilities}")
+
+    def _check_answer(self, test: SelfTest) -> None:
+        """Ask it the one question whose answer came with it."""
+        folder = str(self.folder)
+        try:
+            data = (self.folder / test.picture).read_bytes()
+            if image_id(data) != test.image_id:
+                raise ModelFolderError(folder, f"{test.picture} is not the picture that it names")
+            picture = prepare(read_picture(data), self.preprocessing)
+            answer = self.classify(picture)
+        except (OSError, UnreadablePictureError, InferenceError) as error:
+            raise ModelFolderError(folder, f"{test.picture}: {error}") from error
+        expected = np.asarray(test.probabilities, dtype=np.float32)
+        missed = float(np.abs(answer - expected).max())
+        given, right = int(answer.argmax()), int(expected.argmax())
+        if missed <= test.tolerance and given == right:
+            return
+        reason = (
+            f"self-test: it calls {test.picture} {self.labels[given]} ({answer[given]:.3f}), and "
+            f"{self.labels[right]} ({expected[right]:.3f}) is expected"
+        )
+        raise ModelFolderError(folder, reason)
 
 
 def forbid_telemetry() -> None:

@@ -6,9 +6,11 @@ One thread does the work; the delivery has its own. IPC callbacks only signal.
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any, Mapping, Optional
 
 from edge.accepted import first_configuration
+from edge.challenger import Challenger
 from edge.configuration import Configuration, ConfigurationError
 from edge.delivery import Delivery
 from edge.ipc import Nucleus, SessionLostError
@@ -18,10 +20,15 @@ from edge.reporting import Reporter
 from edge.serving import Serving
 from edge.signals import Signals
 from edge.surroundings import Surroundings
+from edge.variants import Variants
 from edge.watch import Watch
 
 DONE, FAILED = 0, 1
 
+_MODEL_SECONDS = 60.0
+"""How long the first model may take to be there."""
+
+_LOOK_SECONDS = 0.2
 _SEND_SECONDS = 0.6
 """How long the end waits for messages to go out; what is left stays on disk."""
 
@@ -65,7 +72,8 @@ class Component:
             nucleus.configuration(), self._surroundings.accepted_configuration
         )
         nucleus.watch_validation(_problem)
-        serving = Serving(self._surroundings.model_pointer)
+        self._await_model()
+        serving = Serving(self._surroundings.model_pointer, self._surroundings.last_good_model)
         log.info(
             "Model %s, DLR %s, labels %s",
             serving.version,
@@ -74,9 +82,9 @@ class Component:
         )
         outbox = Outbox(self._surroundings.outbox)
         delivery = Delivery(outbox, nucleus.publish, self._signals.lose)
-        reporter = Reporter(
-            self._surroundings.thing, self._surroundings.folder, serving, outbox, delivery
-        )
+        folder = self._surroundings.folder
+        variants = Variants(serving, Challenger(self._surroundings.challenger_pointer, folder))
+        reporter = Reporter(self._surroundings.thing, folder, variants, outbox, delivery)
         delivery.start()
         nucleus.report_state("RUNNING")
         try:
@@ -84,15 +92,25 @@ class Component:
                 self._surroundings,
                 self._signals,
                 nucleus,
-                serving,
+                variants,
                 reporter,
                 delivery,
                 configuration,
             ).run()
         finally:
+            variants.challenger.close()
             reporter.close_window()
             delivery.stop(0 if self._signals.lost else _SEND_SECONDS)
             outbox.close()
+
+    def _await_model(self) -> None:
+        """The first model may still be being installed: not every nucleus orders the two."""
+        deadline = time.monotonic() + _MODEL_SECONDS
+        pointer = self._surroundings.model_pointer
+        if not pointer.exists():
+            log.info("Waiting for a model: there is no %s yet", pointer)
+        while not pointer.exists() and not self._signals.is_ending and time.monotonic() < deadline:
+            time.sleep(_LOOK_SECONDS)
 
 
 def _problem(proposed: Mapping[str, Any]) -> Optional[str]:

@@ -39,6 +39,7 @@ class Configuration:
     With `use_camera` the picture is what `camera_command` writes to its standard output;
     otherwise it is `image_name` (within `image_directory`, or absolute), and without a name
     every picture under `image_directory`. An empty `topic` means: log results, publish none.
+    `variant_mode` is "off", "shadow" or "split".
     """
 
     topic: str
@@ -50,6 +51,8 @@ class Configuration:
     score_threshold: float
     max_results: int
     statistics_interval: float
+    variant_mode: str
+    variant_share: float
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Configuration:
@@ -141,6 +144,16 @@ def _number(low: float, high: float, unit: str) -> Callable[[str, Any], float]:
     return read
 
 
+def _choice(*words: str) -> Callable[[str, Any], str]:
+    def read(key: str, value: Any) -> str:
+        word = _text(key, value).lower()
+        if word not in words:
+            raise ConfigurationError(key, value, "one of " + ", ".join(words))
+        return word
+
+    return read
+
+
 def _count(low: int, high: int) -> Callable[[str, Any], int]:
     read_number = _number(low, high, "")
 
@@ -163,4 +176,6 @@ _FIELDS: Mapping[str, Tuple[str, Callable[[str, Any], Any]]] = {
     "score_threshold": ("ScoreThreshold", _number(0, 1, "")),
     "max_results": ("MaxResults", _count(1, 1000)),
     "statistics_interval": ("StatisticsInterval", _number(1, _DAY, " seconds")),
+    "variant_mode": ("VariantMode", _choice("off", "shadow", "split")),
+    "variant_share": ("VariantShare", _number(0, 1, "")),
 }

@@ -20,9 +20,17 @@ from edge.messages import (
     statistics_message,
     utc_text,
 )
-from edge.model_folder import ModelFolderError, ModelMetadata, read_metadata
+from edge.model_folder import (
+    SELF_TEST_STEM,
+    ModelFolderError,
+    ModelMetadata,
+    SelfTest,
+    read_metadata,
+)
 
 __all__ = [
+    "CHALLENGER_COMPONENT",
+    "CHECK_MODEL",
     "DEFAULT_CONFIGURATION",
     "INFERENCE_COMPONENT",
     "MAX_MESSAGE_BYTES",
@@ -32,11 +40,13 @@ __all__ = [
     "RESULTS_TOPIC",
     "RUNTIME_COMPONENT",
     "RUNTIME_PYTHON",
+    "SELF_TEST_STEM",
     "THING_NAME",
     "MessageError",
     "ModelFolderError",
     "ModelMetadata",
     "Result",
+    "SelfTest",
     "Statistics",
     "alerts_topic",
     "encode",
@@ -52,6 +62,7 @@ __all__ = [
 ]
 
 MODEL_COMPONENT = "edgeward.ImageClassification.Model"
+CHALLENGER_COMPONENT = "edgeward.ImageClassification.Challenger"
 INFERENCE_COMPONENT = "edgeward.ImageClassification"
 RUNTIME_COMPONENT = "edgeward.Runtime.DLR"
 
@@ -63,6 +74,9 @@ MODEL_LOCATION = "location"
 
 RUNTIME_PYTHON = "python"
 """Executable in the runtime component's work folder: an interpreter that has DLR."""
+
+CHECK_MODEL = "check-model"
+"""Executable in the inference component's work folder: says whether it could serve a model."""
 
 RESULTS_TOPIC = "ml/dlr/image-classification"
 
@@ -91,6 +105,8 @@ DEFAULT_CONFIGURATION: Mapping[str, Any] = {
     "ScoreThreshold": "0.3",
     "MaxResults": "5",
     "StatisticsInterval": "300",
+    "VariantMode": "off",
+    "VariantShare": "0.1",
 }
 """DefaultConfiguration of the inference component's recipe, and all the keys that it knows."""
 

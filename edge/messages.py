@@ -74,16 +74,19 @@ def result_message(
     latency_ms: float,
     taken_at: datetime,
     message_id: Optional[str] = None,
+    variant: str = "champion",
+    shadow: Optional[Mapping[str, Any]] = None,
 ) -> Dict[str, Any]:
     """The message for one classified picture; the first four keys are AWS's, in AWS's order.
 
     `scores` holds the probability of every label. `inference-results` has the `max_results` best
     that reach `score_threshold`; `label` and `score` are the best one, whatever it reached.
     `taken_at` must be aware; AWS's `timestamp` is the same moment in naive local time.
+    `variant` says which of two models answered, `shadow` what the other says to the same picture.
     """
     ranked = sorted(scores.items(), key=lambda item: -item[1])
     label, score = ranked[0]
-    return {
+    message: Dict[str, Any] = {
         "timestamp": str(taken_at.astimezone().replace(tzinfo=None)),
         "inference-type": "image-classification",
         "inference-description": (
@@ -102,7 +105,11 @@ def result_message(
         "latency_ms": round(latency_ms, 3),
         "taken_at": utc_text(taken_at),
         "message_id": message_id or new_message_id(),
+        "variant": variant,
     }
+    if shadow is not None:
+        message["shadow"] = dict(shadow)
+    return message
 
 
 def encode(message: Mapping[str, Any]) -> bytes:

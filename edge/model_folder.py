@@ -2,6 +2,7 @@
 
 compiled.so compiled_model.json compiled.params   what DLR loads: exactly one of each kind
 compiled.meta    Neo's metadata, with our own key "Edgeward": labels, preprocessing, compiler
+self-test.*      a picture, to which compiled.meta holds the right answer; older models have none
 synset.txt       the labels again, as the dict literal that AWS's component reads
 libdlr.so        the runtime itself, where it ships with the model (x86_64)
 """
@@ -10,9 +11,17 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Mapping, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+from edge.fields import expect_keys, read_share, read_text
+
+FORMAT = 1
+"""Of our key in compiled.meta: what this code knows. A model without one is of the first."""
+
+SELF_TEST_STEM = "self-test"
 
 _IGNORED_BY_DLR = ("libdlr.so", "model-shapes.json", "hyperparams.json")
 _PREPROCESSING_KEYS = ("width", "height", "color", "resize", "layout", "dtype", "range")
@@ -30,6 +39,28 @@ class ModelFolderError(ValueError):
         return f"model folder {self.folder}: {self.reason}"
 
 
+class NewerFormatError(ModelFolderError):
+    """A folder is of a later format than this code knows; a later component may serve it."""
+
+
+@dataclass(frozen=True)
+class SelfTest:
+    """A picture in the folder, and what the trained model says to it.
+
+    `image_id` is the SHA-256 of the picture's bytes. Each of `probabilities`, in the order of the
+    labels, may be missed by `tolerance`.
+    """
+
+    picture: str
+    image_id: str
+    probabilities: Tuple[float, ...]
+    tolerance: float
+
+    def to_dict(self) -> Dict[str, Any]:
+        """Give what `read_metadata` reads, for the key "self_test"."""
+        return {**vars(self), "probabilities": list(self.probabilities)}
+
+
 @dataclass(frozen=True)
 class ModelMetadata:
     """What a model says about itself. `outputs` is the number of probabilities it gives.
@@ -44,19 +75,21 @@ class ModelMetadata:
     outputs: int
     architecture: str = ""
     threads: int = 0
+    self_test: Optional[SelfTest] = None
 
 
 def read_metadata(folder: Path) -> ModelMetadata:
     """Read and cross-check the metadata of a compiled model folder.
 
     Raises ModelFolderError that says which file is missing, double or wrong, and where labels
-    and outputs differ.
+    and outputs differ; NewerFormatError where a later component has to read it.
     """
     folder = Path(folder)
     try:
         _check_files(folder)
         meta = _read_json(folder / "compiled.meta")
         own = _mapping(meta, "Edgeward", "compiled.meta")
+        _check_format(own.get("format", FORMAT), folder)
         labels = _labels(own.get("labels"))
         _check_synset(folder / "synset.txt", labels)
         outputs = _outputs(meta)
@@ -68,6 +101,7 @@ def read_metadata(folder: Path) -> ModelMetadata:
             outputs=outputs,
             architecture=str((meta.get("Requirements") or {}).get("TargetPlatformArch", "")),
             threads=_threads(own),
+            self_test=_self_test(own.get("self_test"), folder, labels),
         )
     except _Wrong as error:
         raise ModelFolderError(str(folder), str(error)) from None
@@ -116,6 +150,14 @@ def _mapping(parent: Mapping[str, Any], key: str, where: str) -> Mapping[str, An
     return value
 
 
+def _check_format(value: Any, folder: Path) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise _Wrong(f"compiled.meta, Edgeward.format must be a whole number from 1, not {value!r}")
+    if value > FORMAT:
+        reason = f"is of format {value}, and this component knows {FORMAT}: deploy a newer one"
+        raise NewerFormatError(str(folder), reason)
+
+
 def _labels(value: Any) -> Tuple[str, ...]:
     if not isinstance(value, list) or not value:
         raise _Wrong("compiled.meta, Edgeward.labels must be a list of names")
@@ -160,6 +202,28 @@ def _threads(own: Mapping[str, Any]) -> int:
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 0:
         raise _Wrong(f"compiled.meta, Edgeward.runtime.threads must be 0 or more, not {threads!r}")
     return threads
+
+
+def _self_test(value: Any, folder: Path, labels: Tuple[str, ...]) -> Optional[SelfTest]:
+    if value is None:
+        return None
+    where = "compiled.meta, Edgeward.self_test"
+    try:
+        expect_keys(value, ("picture", "image_id", "probabilities", "tolerance"), where)
+        picture = read_text(value["picture"], f"{where}.picture")
+        image_id = read_text(value["image_id"], f"{where}.image_id")
+        tolerance = read_share(value["tolerance"], f"{where}.tolerance")
+        shares = value["probabilities"]
+        if not isinstance(shares, list) or len(shares) != len(labels):
+            raise _Wrong(f"{where}.probabilities must be {len(labels)} numbers, one a label")
+        probabilities = tuple(read_share(share, f"{where}.probabilities") for share in shares)
+    except ValueError as error:
+        raise _Wrong(str(error)) from None
+    if not re.fullmatch(rf"{SELF_TEST_STEM}\.[a-z]{{3,4}}", picture):
+        raise _Wrong(f"{where}.picture must be {SELF_TEST_STEM} with a suffix, not {picture!r}")
+    if not (folder / picture).is_file():
+        raise _Wrong(f"{picture} is missing")
+    return SelfTest(picture, image_id, probabilities, tolerance)
 
 
 def _preprocessing(own: Mapping[str, Any]) -> Dict[str, Any]:

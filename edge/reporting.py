@@ -7,7 +7,7 @@ import logging
 import time
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any, Dict, Mapping
 
 from edge.contract import (
     encode,
@@ -20,9 +20,9 @@ from edge.contract import (
 from edge.delivery import Delivery
 from edge.health import health
 from edge.outbox import Outbox
-from edge.serving import Serving
 from edge.statistics import Summary
 from edge.trimming import result_bytes, statistics_bytes
+from edge.variants import Variants
 
 HEARTBEAT_SECONDS = 60.0
 
@@ -33,11 +33,11 @@ class Reporter:
     """Counts what was seen, and hands messages to the delivery."""
 
     def __init__(
-        self, thing: str, folder: Path, serving: Serving, outbox: Outbox, delivery: Delivery
+        self, thing: str, folder: Path, variants: Variants, outbox: Outbox, delivery: Delivery
     ) -> None:
         self._thing = thing
         self._folder = folder
-        self._serving = serving
+        self._variants = variants
         self._outbox = outbox
         self._delivery = delivery
         self._started = time.monotonic()
@@ -45,7 +45,8 @@ class Reporter:
         self._unreadable = 0
         self._next_heartbeat = self._started
         self._window_started = self._started
-        self._window = self._new_window()
+        self._opened = _now()
+        self._windows: Dict[str, Summary] = {}
 
     def result(
         self, topic: str, message: Mapping[str, Any], statistics: Mapping[str, float]
@@ -53,7 +54,7 @@ class Reporter:
         """Log a result as AWS's component does, count it, publish it if `topic` is not empty."""
         log.info("%s", json.dumps(message))
         self._pictures += 1
-        self._window.add(
+        self._window(message["model_version"]).add(
             statistics,
             message["label"],
             message["score"],
@@ -66,17 +67,16 @@ class Reporter:
     def unreadable(self) -> None:
         """Count a picture that could not be read."""
         self._unreadable += 1
-        self._window.add_unreadable()
+        self._window(self._variants.champion.version).add_unreadable()
 
     def close_window(self) -> None:
-        """Publish the window so far, unless it is empty, and open the next one."""
-        window, self._window = self._window, self._new_window()
-        self._window_started = time.monotonic()
-        if not window.count and not window.unreadable:
-            return
-        window.close(max(window.start, self._window.start))  # clocks are set back at times
-        message = statistics_message(self._thing, window.to_dict())
-        self._delivery.send(statistics_topic(self._thing), statistics_bytes(message))
+        """Publish what each model's window holds so far, and open the next ones."""
+        windows, self._windows = self._windows, {}
+        self._opened, self._window_started = _now(), time.monotonic()
+        for window in windows.values():
+            window.close(max(window.start, self._opened))  # clocks are set back at times
+            message = statistics_message(self._thing, window.to_dict())
+            self._delivery.send(statistics_topic(self._thing), statistics_bytes(message))
 
     def report_due(self, statistics_interval: float) -> None:
         """Close the window that is full, and give the heartbeat that is due."""
@@ -93,13 +93,16 @@ class Reporter:
         return max(0.0, due - time.monotonic())
 
     def _heartbeat(self) -> None:
+        champion, challenger = self._variants.champion, self._variants.challenger
         message = {
             "thing": self._thing,
             "message_id": new_message_id(),
             "sent_at": _now(),
-            "model_version": self._serving.version,
-            "model_problem": self._serving.problem,
-            "runtime_version": self._serving.classifier.runtime_version,
+            "model_version": champion.version,
+            "model_problem": champion.problem,
+            "challenger_version": challenger.version or None,
+            "challenger_problem": challenger.problem,
+            "runtime_version": champion.classifier.runtime_version,
             "uptime_s": round(time.monotonic() - self._started, 1),
             "pictures": self._pictures,
             "unreadable": self._unreadable,
@@ -109,8 +112,11 @@ class Reporter:
         }
         self._delivery.send(heartbeat_topic(self._thing), encode(message), only_newest=True)
 
-    def _new_window(self) -> Summary:
-        return Summary(self._serving.version, _now())
+    def _window(self, model_version: str) -> Summary:
+        """The open window of the model that answered; there is none for one that was not asked."""
+        if model_version not in self._windows:
+            self._windows[model_version] = Summary(model_version, self._opened)
+        return self._windows[model_version]
 
 
 def _now() -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Mapping
 
-from edge.contract import MODEL_COMPONENT, MODEL_LOCATION
+from edge.contract import CHALLENGER_COMPONENT, MODEL_COMPONENT, MODEL_LOCATION
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,14 @@ class Surroundings:
     @property
     def accepted_configuration(self) -> Path:
         return self.folder / "accepted-configuration.json"
+
+    @property
+    def last_good_model(self) -> Path:
+        return self.folder / "last-good-model.json"
+
+    @property
+    def challenger_pointer(self) -> Path:
+        return self.folder.parent / CHALLENGER_COMPONENT / MODEL_LOCATION
 
     @classmethod
     def read(cls, environment: Mapping[str, str], folder: Path) -> Surroundings:

@@ -11,8 +11,12 @@ log = logging.getLogger(__name__)
 
 
 def result_bytes(message: Mapping[str, Any], limit: int = MAX_MESSAGE_BYTES) -> bytes:
-    """Encode a result, without its lowest results where it would be over `limit` bytes."""
+    """Encode a result; over `limit` bytes, without its shadow, then without its lowest results."""
     payload = encode(message)
+    if len(payload) > limit and "shadow" in message:
+        log.warning("Message %s: the shadow was cut", message["message_id"])
+        message = {key: value for key, value in message.items() if key != "shadow"}
+        payload = encode(message)
     results = list(message["inference-results"])
     cut = 0
     while len(payload) > limit and results:

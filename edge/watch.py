@@ -13,11 +13,11 @@ from edge.configuration import Configuration
 from edge.contract import result_message
 from edge.delivery import Delivery
 from edge.ipc import Nucleus, SessionLostError
-from edge.pictures import UnreadablePictureError, image_id, prepare, read_picture, statistics
+from edge.pictures import UnreadablePictureError, image_id, read_picture, statistics
 from edge.reporting import Reporter
-from edge.serving import Serving
 from edge.signals import Signals
 from edge.surroundings import Surroundings
+from edge.variants import Variants
 
 _LOOK_SECONDS = 0.5
 """How often the model's pointer file is looked at."""
@@ -36,7 +36,7 @@ class Watch:
         surroundings: Surroundings,
         signals: Signals,
         nucleus: Nucleus,
-        serving: Serving,
+        variants: Variants,
         reporter: Reporter,
         delivery: Delivery,
         configuration: Configuration,
@@ -44,7 +44,7 @@ class Watch:
         self._surroundings = surroundings
         self._signals = signals
         self._nucleus = nucleus
-        self._serving = serving
+        self._variants = variants
         self._reporter = reporter
         self._delivery = delivery
         self._configuration = configuration
@@ -75,8 +75,11 @@ class Watch:
         return max(0.0, due)
 
     def _take_changes(self) -> None:
-        if self._serving.refresh():
+        served = self._variants.champion.version
+        if self._variants.follow(self._configuration.variant_mode):
             self._reporter.close_window()  # a window tells of one model
+        if served != self._variants.champion.version:  # it shows at once what it makes of the scene
+            self._camera, self._next_tick = self._open_camera(), time.monotonic()
         if not self._signals.take_change():
             return
         former = self._configuration
@@ -126,21 +129,24 @@ class Watch:
         self._complaints.add(text)
 
     def _inspect(self, shot: Shot) -> tuple[Mapping[str, Any], Mapping[str, float]]:
-        picture = read_picture(shot.data)
-        classifier = self._serving.classifier
-        prepared = prepare(picture, classifier.preprocessing)
-        started = time.perf_counter()
-        scores = classifier.scores(prepared)
-        latency_ms = (time.perf_counter() - started) * 1000
+        picture, identity = read_picture(shot.data), image_id(shot.data)
+        answer = self._variants.answer(
+            picture,
+            identity,
+            self._configuration.variant_mode,
+            self._configuration.variant_share,
+        )
         message = result_message(
             thing=self._surroundings.thing,
-            model_version=self._serving.version,
-            scores=scores,
+            model_version=answer.model_version,
+            scores=answer.scores,
             score_threshold=self._configuration.score_threshold,
             max_results=self._configuration.max_results,
-            image_id=image_id(shot.data),
-            latency_ms=latency_ms,
+            image_id=identity,
+            latency_ms=answer.latency_ms,
             taken_at=shot.taken_at,
+            variant=answer.variant,
+            shadow=answer.shadow,
         )
         return message, statistics(picture)
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from backends.errors import EdgewardError, GateRefusedError
-from flows import fleet_commands
+from flows import fleet_commands, variant_commands
 
 app = typer.Typer(
     help="Take an image classifier from data to edge devices, and keep it honest there.",
@@ -232,6 +232,9 @@ def logs(
     from flows.device_logs import show_logs
 
     show_logs(name, component, lines, follow)
+
+
+variant_commands.add_to(app, _command)
 
 
 def _print_json(value: Any) -> None:

@@ -55,6 +55,7 @@ from tasks.registry import (
     track_run,
 )
 from tasks.reporting import write_report
+from tasks.self_test import TOLERANCE, choose_self_test
 from tasks.verification import judge_package, list_held_out
 
 
@@ -182,7 +183,9 @@ def make_package(
     digest = digest_of(trained.archive)
     with stage(run, "compile"):
         job = job_name("compile", digest, plan.platform)
-        package = compile_model(backend.compiler, job, trained, plan.platform, run.folder)
+        tolerance = max(TOLERANCE, plan.targets.parity.max_abs_diff)
+        known = choose_self_test(predictions, split, dataset.root, tolerance)
+        package = compile_model(backend.compiler, job, trained, plan.platform, known, run.folder)
         note(run, compilation=_facts(package.compiled, "folder"))
     with stage(run, "verify"):
         pictures = list_held_out(split, dataset, run.folder / "held-out.jsonl")

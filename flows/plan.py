@@ -62,6 +62,7 @@ class DevicePlan(BaseModel):
             "StatisticsInterval": str(self.statistics_interval),
             "ScoreThreshold": str(self.score_threshold),
             "MaxResults": str(self.max_results),
+            "VariantMode": "off",  # a new champion ends what was compared with the old one
         }
         runtime: dict[str, object] = {"Python": python} if python else {}
         return {INFERENCE_COMPONENT: inference, RUNTIME_COMPONENT: runtime}

@@ -53,6 +53,7 @@ def _metadata(compiled: Compiled) -> dict[str, Any]:
             "Outputs": [{"name": "output_0", "dtype": "float32", "shape": list(compiled.output)}],
         },
         "Edgeward": {
+            "format": 1,
             "platform": compiled.platform,
             "labels": list(compiled.labels),
             "preprocessing": {

@@ -19,6 +19,7 @@ from edge.contract import INFERENCE_COMPONENT, MODEL_COMPONENT, RUNTIME_COMPONEN
 from tasks.packaging import package_inference, package_model, package_runtime
 from tasks.recipes import inference_recipe, model_recipe, runtime_recipe
 from tasks.retrying import CALLS_BACKEND
+from tasks.self_test import KnownPicture
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,16 @@ class Package:
 
 @task(**CALLS_BACKEND)
 def compile_model(
-    compiler: Compiler, job: str, model: TrainedModel, platform: Platform, into: Path
+    compiler: Compiler,
+    job: str,
+    model: TrainedModel,
+    platform: Platform,
+    self_test: KnownPicture,
+    into: Path,
 ) -> Package:
     """Compile a trained model and pack it as it ships. Raises JobError, PackageError."""
     compiled = compiler.compile(job, model, platform, get_run_logger().debug)
-    package = Package(package_model(compiled, into), compiled)
+    package = Package(package_model(compiled, into, self_test), compiled)
     get_run_logger().info(
         "compiled for %s with %s %s: %.1f MB",
         platform,

@@ -8,6 +8,7 @@ from pathlib import Path
 from backends.artifacts import CompiledModel, Platform
 from backends.errors import InvalidInputError, PackageError
 from backends.package_rules import check_model_package
+from tasks.self_test import KnownPicture, add_self_test
 
 INFERENCE_STEM = "edgeward-inference"
 RUNTIME_STEM = "edgeward-runtime"
@@ -22,17 +23,22 @@ def model_stem(platform: Platform) -> str:
     return f"edgeward-model-{platform}"
 
 
-def package_model(compiled: CompiledModel, into: Path) -> Path:
+def package_model(
+    compiled: CompiledModel, into: Path, self_test: KnownPicture | None = None
+) -> Path:
     """Zip a compiled folder, its files flat at the root, and check that the zip may ship.
 
-    The same folder gives the same bytes. Raises PackageError that names what is wrong; there is
-    no zip then.
+    With `self_test`, the model carries that picture and its answer. The same folder and picture
+    give the same bytes. Raises PackageError that names what is wrong; there is no zip then.
     """
-    files = [path for path in compiled.folder.iterdir() if path.is_file()]
+    files = {path.name: path for path in compiled.folder.iterdir() if path.is_file()}
     package = into / f"{model_stem(compiled.platform)}.zip"
     with tempfile.TemporaryDirectory(prefix=".packing-", dir=_made(into)) as scratch:
+        if self_test is not None:
+            added = add_self_test(files["compiled.meta"], self_test, Path(scratch))
+            files |= {path.name: path for path in added}
         draft = Path(scratch) / package.name
-        _write(draft, ((path.name, path) for path in files))
+        _write(draft, files.items())
         check_model_package(draft, compiled.platform)
         draft.replace(package)
     return package

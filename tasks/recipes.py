@@ -2,8 +2,9 @@
 
 They run on the classic nucleus and on nucleus lite alike (backends/recipe_rules.py). Lite knows no
 variables of other components, so components point at each other with files in their work folders:
-the model writes `location`, the runtime an executable `python`. A recipe has no version: the
-component store gives it one.
+the model writes `location`, the runtime an executable `python`, the inference component an
+executable `check-model`, which a new model must pass before `location` moves. A recipe has no
+version: the component store gives it one.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,6 +13,8 @@ from typing import Any
 from backends.artifacts import Platform
 from backends.recipe_rules import FORMAT_VERSION
 from edge.contract import (
+    CHALLENGER_COMPONENT,
+    CHECK_MODEL,
     DEFAULT_CONFIGURATION,
     INFERENCE_COMPONENT,
     MODEL_COMPONENT,
@@ -31,17 +34,44 @@ PLATFORMS: tuple[Platform, ...] = tuple(ARCHITECTURE)
 
 _COMPATIBLE = ">=1.0.0 <2.0.0"
 _PIP_SECONDS = "900"
+_START_SECONDS = "300"
 
 # `basename` of the unpacked folder is the component's version, for which there is no variable.
+_VERSION = '$(basename "{artifacts:decompressedPath}")'
 _POINT_AT_MODEL = """\
 model="{{artifacts:decompressedPath}}/{stem}"
 if ! test -f "$model/compiled.meta"; then
   echo "the model's archive was not unpacked to $model: deploy it from S3" >&2
   exit 1
 fi
-{check}version=$(basename "{{artifacts:decompressedPath}}")
-printf '%s\\n%s\\n' "$model" "$version" > {location}.new
+{cpu}check=../{inference}/{check}
+if test -x $check; then
+  $check "$model" || exit 1
+else
+  echo "not checked: there is no $check (yet); the component itself will"
+fi
+printf '%s\\n%s\\n' "$model" "{version}" > {location}.new || exit 1
 mv {location}.new {location}
+"""
+# What it writes outlives this component at times, and must then stand in no model's way.
+_OFFER_CHECK = """\
+cat > {check}.new <<'END' || exit 1
+#!/bin/sh
+code="{{artifacts:decompressedPath}}/{stem}"
+python="$(dirname "$0")/../{runtime}/{python}"
+if ! test -x "$python" || ! test -f "$code/edge/check_model.py"; then
+  echo "not checked: $python or $code is not there (yet)"
+  exit 0
+fi
+PYTHONPATH="$code" "$python" -m edge.check_model --model "$1"
+status=$?
+if test $status -gt 128; then
+  echo "the model's library ended the check with signal $((status - 128))" >&2
+fi
+exit $status
+END
+chmod 755 {check}.new
+mv {check}.new {check}
 """
 _NO_ARMV6 = """\
 if test "$(uname -m)" = armv6l; then
@@ -61,15 +91,22 @@ exec python3 -u "$1/install_runtime.py" --python "$2" --requirements "$1/require
 
 def model_recipe(platforms: Iterable[Platform]) -> dict[str, Any]:
     """The model component, with one manifest per platform that was compiled for."""
-    return _recipe(
-        MODEL_COMPONENT,
-        "An image classifier, compiled for the device's CPU.",
-        [
-            _manifest(
-                platform, model_stem(platform), {"Install": {"Script": _model_script(platform)}}
-            )
-            for platform in platforms
-        ],
+    return _model_recipe(
+        MODEL_COMPONENT, "An image classifier, compiled for the device's CPU.", platforms, _VERSION
+    )
+
+
+def challenger_recipe(platforms: Iterable[Platform], model_version: str = "") -> dict[str, Any]:
+    """A second model, to be compared with the first on live pictures.
+
+    It is known by `model_version`, the version that it has as a model component; by its own where
+    that is empty.
+    """
+    return _model_recipe(
+        CHALLENGER_COMPONENT,
+        "A second image classifier, compared with the first on live pictures.",
+        platforms,
+        model_version or _VERSION,
     )
 
 
@@ -86,17 +123,51 @@ def runtime_recipe() -> dict[str, Any]:
 
 
 def inference_recipe() -> dict[str, Any]:
-    """The inference component: the folder edge/, run by the runtime component's interpreter."""
-    lifecycle = {
+    """The inference component: the folder edge/, run by the runtime component's interpreter.
+
+    It depends on the model softly: it takes a new one over by itself, and must not be restarted.
+    """
+    script = f"exec ../{RUNTIME_COMPONENT}/{RUNTIME_PYTHON} -u -m edge"
+    start = {
+        # lite's Startup is unreliable with older systemd; what it starts is RUNNING at once
+        "aws_nucleus_lite": {"Run": {"Script": script}},
+        # it runs in the foreground and says by UpdateState when a sound model serves
+        "*": {"Startup": {"Script": script, "Timeout": _START_SECONDS}},
+    }
+    offer = _OFFER_CHECK.format(
+        check=CHECK_MODEL, stem=INFERENCE_STEM, runtime=RUNTIME_COMPONENT, python=RUNTIME_PYTHON
+    )
+    prepared = {
         "Setenv": {"PYTHONPATH": "{artifacts:decompressedPath}/" + INFERENCE_STEM},
-        "Run": {"Script": f"exec ../{RUNTIME_COMPONENT}/{RUNTIME_PYTHON} -u -m edge"},
+        "Install": {"Script": offer},
     }
     return _recipe(
         INFERENCE_COMPONENT,
         "Classifies pictures on the device and publishes what it sees.",
-        [_manifest(platform, INFERENCE_STEM, lifecycle) for platform in PLATFORMS],
+        [
+            _manifest(platform, INFERENCE_STEM, {**prepared, **started}, nucleus)
+            for platform in PLATFORMS
+            for nucleus, started in start.items()
+        ],
         configuration=DEFAULT_CONFIGURATION,
-        dependencies=(RUNTIME_COMPONENT, MODEL_COMPONENT),
+        dependencies={RUNTIME_COMPONENT: "HARD", MODEL_COMPONENT: "SOFT"},
+    )
+
+
+def _model_recipe(
+    name: str, description: str, platforms: Iterable[Platform], version: str
+) -> dict[str, Any]:
+    return _recipe(
+        name,
+        description,
+        [
+            _manifest(
+                platform,
+                model_stem(platform),
+                {"Install": {"Script": _model_script(platform, version)}},
+            )
+            for platform in platforms
+        ],
     )
 
 
@@ -105,7 +176,7 @@ def _recipe(
     description: str,
     manifests: list[dict[str, Any]],
     configuration: Mapping[str, Any] | None = None,
-    dependencies: Iterable[str] = (),
+    dependencies: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     recipe: dict[str, Any] = {
         "RecipeFormatVersion": FORMAT_VERSION,
@@ -117,8 +188,8 @@ def _recipe(
     if configuration:
         recipe["ComponentConfiguration"] = {"DefaultConfiguration": dict(configuration)}
     needed = {
-        other: {"VersionRequirement": _COMPATIBLE, "DependencyType": "HARD"}
-        for other in dependencies
+        other: {"VersionRequirement": _COMPATIBLE, "DependencyType": kind}
+        for other, kind in (dependencies or {}).items()
     }
     if needed:
         recipe["ComponentDependencies"] = needed
@@ -126,11 +197,13 @@ def _recipe(
     return recipe
 
 
-def _manifest(platform: Platform, stem: str, lifecycle: Mapping[str, Any]) -> dict[str, Any]:
+def _manifest(
+    platform: Platform, stem: str, lifecycle: Mapping[str, Any], nucleus: str = "*"
+) -> dict[str, Any]:
     return {
-        "Name": platform,
+        "Name": platform if nucleus == "*" else f"{platform}-lite",
         # `runtime` is what nucleus lite asks for; "*" is any nucleus
-        "Platform": {"os": "linux", "architecture": ARCHITECTURE[platform], "runtime": "*"},
+        "Platform": {"os": "linux", "architecture": ARCHITECTURE[platform], "runtime": nucleus},
         "Lifecycle": dict(lifecycle),
         "Artifacts": [
             {
@@ -143,9 +216,12 @@ def _manifest(platform: Platform, stem: str, lifecycle: Mapping[str, Any]) -> di
     }
 
 
-def _model_script(platform: Platform) -> str:
+def _model_script(platform: Platform, version: str) -> str:
     return _POINT_AT_MODEL.format(
         stem=model_stem(platform),
-        check=_NO_ARMV6 if platform == "linux-armv7l" else "",
+        cpu=_NO_ARMV6 if platform == "linux-armv7l" else "",
+        inference=INFERENCE_COMPONENT,
+        check=CHECK_MODEL,
+        version=version,
         location=MODEL_LOCATION,
     )

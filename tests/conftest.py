@@ -14,9 +14,9 @@ os.environ |= {
 import pytest
 
 from backends.settings import PROJECT
-from tests.tiny_model import compile_for, tiny_model
+from tests.tiny_model import compile_for, deadly, tiny_model
 
-__all__ = ["compile_for", "tiny_model"]
+__all__ = ["compile_for", "deadly", "tiny_model"]
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,10 @@ from backends.artifacts import CompiledModel, Platform, Predictions, TrainedMode
 from backends.local.compiler import LocalCompiler
 from backends.local.jobs import LocalJobs
 from edge.pictures import Preprocessing, model_input, prepare, read_picture
+from tasks.self_test import KnownPicture
 
 CLASSES = ("cat", "dog", "empty driveway")
+DEADLY = "void __attribute__((constructor)) die(void) { __builtin_trap(); }\n"
 WIDTH, HEIGHT = 40, 24  # not square: a mix-up of the two must not pass
 
 Compile = Callable[[Platform], CompiledModel]
@@ -29,6 +31,14 @@ class TinyModel:
     trained: TrainedModel
     pictures: Path
     expected: Predictions
+
+    @property
+    def known(self) -> KnownPicture:
+        """One of the pictures with MXNet's answer, for a package to carry."""
+        picture = json.loads(self.pictures.read_text().splitlines()[0])
+        table = pd.read_parquet(self.expected.table).set_index("image_id")
+        answer = table.loc[picture["image_id"], [f"p{n}" for n in range(len(CLASSES))]]
+        return KnownPicture(Path(picture["path"]), tuple(map(float, answer)), 0.001)
 
 
 @pytest.fixture(scope="session")
@@ -74,6 +84,17 @@ def compile_for(
         return LocalCompiler(jobs).compile(job, tiny_model.trained, platform, lambda _: None)
 
     return compile_for
+
+
+@pytest.fixture(scope="session")
+def deadly(jobs_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library that ends the process which loads it."""
+    folder = tmp_path_factory.mktemp("deadly")
+    (folder / "deadly.c").write_text(DEADLY)
+    command = [jobs_python, "-m", "ziglang", "cc", "-target", "x86_64-linux-gnu", "-shared"]
+    command += ["-nostdlib", "-o", folder / "compiled.so", folder / "deadly.c"]
+    subprocess.run(list(map(str, command)), check=True, capture_output=True, cwd=folder)
+    return folder / "compiled.so"
 
 
 def _pictures(folder: Path) -> dict[str, Path]:

@@ -70,6 +70,17 @@ class LocalComponents:
         recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
         return ComponentVersion(name, version, path, _content(recipe))
 
+    def fetch(self, name: str, version: str, into: Path) -> Sequence[Path]:
+        """Copy the artifacts of a version into the folder `into`. Raises InvalidInputError."""
+        if version not in self.versions(name):
+            known = ", ".join(self.versions(name)) or "none"
+            raise InvalidInputError(
+                f"{name} {version}", "there is no such version", f"Published: {known}."
+            )
+        path = self._folder(name) / f"{version}.yaml"
+        uris = {each["Uri"] for each in _artifacts(yaml.safe_load(path.read_text("utf-8")))}
+        return [self._objects.get(uri, into / uri.rpartition("/")[2]) for uri in sorted(uris)]
+
     def versions(self, name: str) -> tuple[str, ...]:
         """All versions of a component, oldest first."""
         found = (_numbers(path.stem) for path in self._folder(name).glob("*.yaml"))

@@ -5,6 +5,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,12 @@ class LocalFleet:
         reset = dict.fromkeys(former.components, ("",))
         target = Target("thing", thing)
         self._deploy(thing, new_request(target, former.components, former.merge, reset))
+
+    def deployed(self, thing: str) -> tuple[Mapping[str, str], Mapping[str, Mapping[str, object]]]:
+        """Versions and merges by component, of the last deployment to `thing` that succeeded."""
+        check_thing(thing)
+        last = former_deployment(self._deployments(thing), datetime.now(UTC))
+        return last.components, last.merge
 
     def ensure_cloud(self) -> Background:
         """The cloud side, started if need be; devices can connect when this returns.

@@ -21,7 +21,7 @@ from flows.plan import GATES, TABLES, make_plan
 from tasks.business_understanding import Targets
 from tasks.manifest import COLUMNS
 from tasks.monitor_report import MonitorReport
-from tasks.recipes import inference_recipe, model_recipe, runtime_recipe
+from tasks.recipes import challenger_recipe, inference_recipe, model_recipe, runtime_recipe
 from tasks.recording import EMPTY
 
 PAGES = [
@@ -175,7 +175,12 @@ def test_every_key_of_the_run_record_is_documented() -> None:
 
 
 def test_every_component_is_documented() -> None:
-    recipes = (model_recipe(["linux-x86_64"]), runtime_recipe(), inference_recipe())
+    recipes = (
+        model_recipe(["linux-x86_64"]),
+        challenger_recipe(["linux-x86_64"]),
+        runtime_recipe(),
+        inference_recipe(),
+    )
 
     assert {recipe["ComponentName"] for recipe in recipes} == set(documented("Components"))
 

@@ -1,5 +1,7 @@
 """Faults that published examples of this very system contain, each refused by name."""
 
+import hashlib
+import io
 import json
 import stat
 import tarfile
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from backends.artifacts import Platform
 from backends.elf import library_platform
@@ -70,6 +73,29 @@ def machine(library: str, number: int) -> Callable[[Files], object]:
     return apply
 
 
+def self_test(picture: bytes, **changed: object) -> Callable[[Files], object]:
+    """A self-test picture, and what compiled.meta has about it."""
+
+    def apply(files: Files) -> None:
+        files["self-test.png"] = picture
+        test = {
+            "picture": "self-test.png",
+            "image_id": hashlib.sha256(picture).hexdigest(),
+            "probabilities": [1, 0, 0],
+            "tolerance": 0.02,
+            **changed,
+        }
+        meta(lambda value: value["Edgeward"].update(self_test=test))(files)
+
+    return apply
+
+
+def picture() -> bytes:
+    content = io.BytesIO()
+    Image.new("RGB", (9, 9), (1, 2, 3)).save(content, "PNG")
+    return content.getvalue()
+
+
 FAULTS: dict[str, tuple[Callable[[Files], object], str]] = {
     "more labels than outputs": (
         relabel(["cat", "dog", "car", "bird"]),
@@ -125,6 +151,15 @@ FAULTS: dict[str, tuple[Callable[[Files], object], str]] = {
     "a way out": (
         lambda files: files.update({"../evil.so": b""}),
         "'../evil.so' would lie outside",
+    ),
+    "a self-test picture that is none": (self_test(b"GIF8"), "self-test.png: "),
+    "another self-test picture": (
+        self_test(picture(), image_id="ab" * 32),
+        "self-test.png is not the picture that compiled.meta names",
+    ),
+    "an answer that is no probabilities": (
+        self_test(picture(), probabilities=[1, 1, 0]),
+        "the answer to the self-test picture is no probabilities",
     ),
     "no graph": (
         lambda files: files.update({"compiled_model.json": b"[]"}),

@@ -8,7 +8,13 @@ import pytest
 
 from backends.errors import PackageError
 from backends.recipe_rules import check_recipe
-from tasks.recipes import PLATFORMS, inference_recipe, model_recipe, runtime_recipe
+from tasks.recipes import (
+    PLATFORMS,
+    challenger_recipe,
+    inference_recipe,
+    model_recipe,
+    runtime_recipe,
+)
 
 Recipe = dict[str, Any]
 
@@ -31,8 +37,13 @@ def put(*path: str | int, value: Any) -> Callable[[Recipe], None]:
 
 @pytest.mark.parametrize(
     "recipe",
-    [model_recipe(PLATFORMS), runtime_recipe(), inference_recipe()],
-    ids=["model", "runtime", "inference"],
+    [
+        model_recipe(PLATFORMS),
+        challenger_recipe(PLATFORMS, "1.0.3"),
+        runtime_recipe(),
+        inference_recipe(),
+    ],
+    ids=["model", "challenger", "runtime", "inference"],
 )
 def test_our_own_recipes_pass(recipe: Recipe) -> None:
     check_recipe(versioned(recipe))

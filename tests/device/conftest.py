@@ -19,6 +19,7 @@ from PIL import Image
 
 from backends.settings import PROJECT
 from edge.contract import (
+    CHALLENGER_COMPONENT,
     DEFAULT_CONFIGURATION,
     INFERENCE_COMPONENT,
     MODEL_COMPONENT,
@@ -58,8 +59,10 @@ class Device:
         self.pictures = root / "pictures"
         self.work = root / "work" / INFERENCE_COMPONENT
         self.pointer = root / "work" / MODEL_COMPONENT / MODEL_LOCATION
+        self.challenger_pointer = root / "work" / CHALLENGER_COMPONENT / MODEL_LOCATION
         self._python = python
-        for folder in (self.pictures, self.work, self.pointer.parent, root / "artifacts"):
+        pointed = (self.pointer.parent, self.challenger_pointer.parent)
+        for folder in (self.pictures, self.work, *pointed, root / "artifacts"):
             folder.mkdir(parents=True)
         (root / "artifacts" / "edge").symlink_to(PROJECT / "edge")
         (root / "artifacts" / "sitecustomize.py").write_text(NETWORK_GUARD)
@@ -76,9 +79,10 @@ class Device:
         self._arrived: dict[str, deque[dict[str, Any]]] = defaultdict(deque)
 
     def point_to(self, model: Path, version: str) -> None:
-        temporary = self.pointer.with_suffix(".new")
-        temporary.write_text(f"{model}\n{version}\n")
-        temporary.replace(self.pointer)
+        _point(self.pointer, model, version)
+
+    def challenge_with(self, model: Path, version: str) -> None:
+        _point(self.challenger_pointer, model, version)
 
     def start(self, full_disk: bool = False, **environment: str) -> None:
         """Starts the component; on a full disk, no file that it opens can take a byte."""
@@ -183,6 +187,12 @@ class Device:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.ended()
+
+
+def _point(pointer: Path, model: Path, version: str) -> None:
+    temporary = pointer.with_suffix(".new")
+    temporary.write_text(f"{model}\n{version}\n")
+    temporary.replace(pointer)
 
 
 MakeDevice = Callable[..., Device]

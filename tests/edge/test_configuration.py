@@ -48,6 +48,8 @@ def test_every_key_of_the_default_configuration_is_read_or_is_the_nucleus_own() 
         "ScoreThreshold": 0.7,
         "MaxResults": 7,
         "StatisticsInterval": 7,
+        "VariantMode": "shadow",
+        "VariantShare": 0.7,
     }
     default = Configuration.parse({})
 
@@ -80,6 +82,9 @@ def test_every_key_of_the_default_configuration_is_read_or_is_the_nucleus_own() 
         ("MaxResults", 0),
         ("MaxResults", 2.5),
         ("StatisticsInterval", 0),
+        ("VariantMode", "both"),
+        ("VariantMode", False),
+        ("VariantShare", 1.1),
         ("InferenceIntervall", 5),
     ],
 )

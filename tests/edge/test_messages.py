@@ -57,7 +57,7 @@ def test_a_result_is_byte_for_byte_the_public_message_and_our_fields() -> None:
         b'"inference-results": [{"Label": "dog", "Score": "0.7"}, {"Label": "car", "Score": "0.2"}]'
         b', "thing": "porch", "model_version": "1.0.3", "label": "dog", "score": 0.7, '
         b'"image_id": "' + b"ab" * 32 + b'", "latency_ms": 1.235, '
-        b'"taken_at": "2026-11-22T18:33:54.033218Z", "message_id": "m1"}'
+        b'"taken_at": "2026-11-22T18:33:54.033218Z", "message_id": "m1", "variant": "champion"}'
     )
 
 
@@ -142,6 +142,27 @@ def test_a_result_too_large_for_lite_loses_its_lowest_results_and_says_so(
     assert kept == large["inference-results"][: len(kept)]
     assert len(kept) > 40
     assert f"the {200 - len(kept)} lowest results were cut" in caplog.text
+
+
+def test_a_shadow_is_cut_before_any_result_of_the_model_that_answers() -> None:
+    scores = {f"label {n} {'x' * 80}": 1 / (n + 2) for n in range(40)}
+    shadow = {"model_version": "1.0.7", "label": "y" * 3000, "score": 0.5, "latency_ms": 1.0}
+    large = message(scores=scores, score_threshold=0, max_results=40, shadow=shadow)
+
+    sent = json.loads(result_bytes(large))
+
+    assert len(json.dumps(large)) > MAX_MESSAGE_BYTES >= len(json.dumps(sent))
+    assert "shadow" not in sent
+    assert len(sent["inference-results"]) == 40
+
+
+def test_a_shadow_stands_behind_everything_that_others_read() -> None:
+    shadow = {"model_version": "1.0.7", "label": "dog", "score": 0.5, "latency_ms": 1.0}
+
+    made = message(shadow=shadow)
+
+    assert list(made)[-2:] == ["variant", "shadow"]
+    assert parse_result(encode(made)).payload["shadow"] == shadow
 
 
 def test_statistics_read_back_and_too_many_labels_are_added_up() -> None:

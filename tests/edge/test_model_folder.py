@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from edge.contract import ModelFolderError, read_metadata
+from edge.model_folder import NewerFormatError
 
 LABELS = ["cat", "dog's", "empty driveway"]
 
@@ -46,6 +47,43 @@ def edit(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], object]
     return work
 
 
+SELF_TEST = {
+    "picture": "self-test.png",
+    "image_id": "ab" * 32,
+    "probabilities": [0.9, 0.1, 0],
+    "tolerance": 0.02,
+}
+
+
+def with_self_test(**changed: object) -> Callable[[Path], object]:
+    def work(at: Path) -> None:
+        (at / "self-test.png").touch()
+        edit(lambda meta: meta["Edgeward"].update(self_test={**SELF_TEST, **changed}))(at)
+
+    return work
+
+
+def test_the_self_test_is_read_where_there_is_one(tmp_path: Path) -> None:
+    """Models that were published before there were any are still served."""
+    older = read_metadata(folder(tmp_path))
+    with_self_test()(tmp_path)
+
+    test = read_metadata(tmp_path).self_test
+
+    assert older.self_test is None
+    assert test is not None
+    assert test.to_dict() == SELF_TEST
+
+
+def test_a_later_format_is_told_from_a_fault(tmp_path: Path) -> None:
+    """An older check must not refuse a model that the component beside it will serve."""
+    folder(tmp_path)
+    edit(lambda meta: meta["Edgeward"].update(format=2))(tmp_path)
+
+    with pytest.raises(NewerFormatError, match="format 2, and this component knows 1"):
+        read_metadata(tmp_path)
+
+
 def test_a_sound_folder_is_read(tmp_path: Path) -> None:
     metadata = read_metadata(folder(tmp_path))
 
@@ -80,6 +118,14 @@ def test_a_sound_folder_is_read(tmp_path: Path) -> None:
         (edit(lambda meta: meta["Model"]["Outputs"].append({"shape": [1, 3]})), "one output"),
         (edit(lambda meta: meta["Model"]["Outputs"][0].update(shape=[2, 3])), "not \\[2, 3\\]"),
         (edit(lambda meta: meta["Model"]["Outputs"][0].update(shape=[1, 5])), "5 outputs but 3"),
+        (edit(lambda meta: meta["Edgeward"].update(format="2")), "format must be a whole number"),
+        (edit(lambda meta: meta["Edgeward"].update(self_test=SELF_TEST)), "self-test.png is miss"),
+        (with_self_test(probabilities=[0.9, 0.1]), "probabilities must be 3 numbers"),
+        (with_self_test(probabilities=[0.9, 0.1, 7]), "probabilities: must be a number in"),
+        (with_self_test(picture="../../camera.png"), "must be self-test with a suffix"),
+        (with_self_test(picture="self-test.json"), "exactly one|is missing"),
+        (with_self_test(tolerance=None), "tolerance: must be a number"),
+        (with_self_test(mood="good"), "unknown field 'mood'"),
     ],
 )
 def test_a_folder_that_is_not_right_is_refused_with_the_reason(

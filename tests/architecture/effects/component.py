@@ -12,6 +12,7 @@ from typing import Any
 from PIL import Image
 
 from backends.local.nucleus.authorization import MQTT_PROXY, is_allowed
+from edge.challenger import Challenger
 from edge.configuration import Configuration
 from edge.contract import DEFAULT_CONFIGURATION, RESULTS_TOPIC
 from edge.outbox import Outbox
@@ -19,6 +20,7 @@ from edge.pictures import Preprocessing
 from edge.reporting import Reporter
 from edge.signals import Signals
 from edge.surroundings import Surroundings
+from edge.variants import Variants
 from edge.watch import Watch
 from tests.architecture.effects.effect import Effect
 
@@ -33,6 +35,9 @@ class SureOfCats:
     runtime_version = "1.6.0"
     preprocessing = Preprocessing(width=8, height=8)
 
+    def __init__(self, scores: Mapping[str, float] = SCORES) -> None:
+        self._scores = scores
+
     @property
     def classifier(self) -> "SureOfCats":
         return self
@@ -41,7 +46,16 @@ class SureOfCats:
         return False
 
     def scores(self, _picture: object) -> Mapping[str, float]:
-        return SCORES
+        return self._scores
+
+
+class SureOfDogs(Challenger):
+    """A Challenger that is there at once, and always says the same."""
+
+    def follow(self, wanted: bool) -> bool:
+        stand_in: Any = SureOfCats({"cat": 0.1, "dog": 0.9})
+        self.classifier = stand_in if wanted else None
+        return False
 
 
 class Sent(list[tuple[str, dict[str, Any]]]):
@@ -63,13 +77,15 @@ def reported(folder: Path, configuration: Mapping[str, object], seconds: float =
         Image.new("RGB", (16, 16), (200, 0, 0)).save(pictures / "red.png")
         Image.new("RGB", (16, 16), (0, 0, 200)).save(folder / "blue.png")
     surroundings, signals, sent = Surroundings("hub", work, work / "location"), Signals(), Sent()
-    serving: Any = SureOfCats()
+    champion: Any = SureOfCats()
+    challenger = SureOfDogs(surroundings.challenger_pointer, work)
+    variants = Variants(champion, challenger)
     delivery: Any = sent
     nucleus: Any = None  # only asked when the configuration changes
     outbox = Outbox(surroundings.outbox)
-    reporter = Reporter("hub", work, serving, outbox, delivery)
+    reporter = Reporter("hub", work, variants, outbox, delivery)
     chosen = Configuration.parse(configuration)
-    watch = Watch(surroundings, signals, nucleus, serving, reporter, delivery, chosen)
+    watch = Watch(surroundings, signals, nucleus, variants, reporter, delivery, chosen)
     end = threading.Timer(seconds, signals.stop)
     end.start()
     watch.run()
@@ -146,4 +162,12 @@ EFFECTS: dict[str, Effect] = {
     "ScoreThreshold": lambda folder: (labels(folder), labels(folder, ScoreThreshold="0.5")),
     "MaxResults": lambda folder: (labels(folder), labels(folder, MaxResults="1")),
     "StatisticsInterval": _windows,
+    "VariantMode": lambda folder: (
+        [message["shadow"]["label"] for message in results(folder, VariantMode="shadow")],
+        [message.get("shadow") for message in results(folder)],
+    ),
+    "VariantShare": lambda folder: (
+        results(folder, VariantMode="split", VariantShare="0")[0]["variant"],
+        results(folder, VariantMode="split", VariantShare="1")[0]["variant"],
+    ),
 }
