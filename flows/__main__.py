@@ -213,6 +213,26 @@ def stop(name: Thing) -> None:
 
 @device.command()
 @_command
+def offline(name: Thing) -> None:
+    """Take a device's network away; what is deployed meanwhile waits until it is online."""
+    from flows.terminal import fleet
+
+    fleet().set_network(name, on=False)
+    typer.echo(f"{name} is offline", err=True)
+
+
+@device.command()
+@_command
+def online(name: Thing) -> None:
+    """Give a device its network back; it sends and takes what has waited."""
+    from flows.terminal import fleet
+
+    fleet().set_network(name, on=True)
+    typer.echo(f"{name} is online", err=True)
+
+
+@device.command()
+@_command
 def logs(
     name: Thing,
     lines: Annotated[int, typer.Option(min=1, help="How many of the last lines.")] = 50,

@@ -35,6 +35,22 @@ def new_document(
     }
 
 
+def new_local_document(
+    identifier: str,
+    components: Mapping[str, str],
+    remove: Sequence[str],
+    merge: Mapping[str, Mapping[str, object]],
+) -> dict[str, Any]:
+    """What a device is asked on itself, without the cloud."""
+    return {
+        "deploymentId": identifier,
+        "creationTimestamp": round(time.time() * 1000),
+        "componentsToMerge": dict(components),
+        "componentsToRemove": list(remove),
+        "configurationUpdate": {name: {"MERGE": dict(value)} for name, value in merge.items()},
+    }
+
+
 def withdraw(thing: str, path: Path) -> None:
     """Cancels a deployment that the device has not begun; what it has begun, it ends properly."""
     status = path.with_name(f"{path.stem}.status.json")

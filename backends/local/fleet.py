@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from backends.artifacts import Deployment, DeviceResult, Platform
@@ -16,7 +17,12 @@ from backends.errors import (
     DeploymentError,
     InvalidInputError,
 )
-from backends.local.deployment_document import new_document, outcome, withdraw
+from backends.local.deployment_document import (
+    new_document,
+    new_local_document,
+    outcome,
+    withdraw,
+)
 from backends.local.device_status import ComponentStatus, DeviceStatus, running, stopped
 from backends.local.files import read_json, write_json
 from backends.local.history import former_deployment
@@ -32,6 +38,7 @@ __all__ = ["ComponentStatus", "DeviceStatus", "LocalFleet", "check_thing"]
 CLOUD = "cloud"
 READY_SECONDS = 60.0
 DEPLOY_SECONDS = 600.0
+_OFFLINE = "config/offline"
 _TICK = 0.05
 _LAST_LINES = 20
 
@@ -168,7 +175,8 @@ class LocalFleet:
             raise InvalidInputError(thing, "there is no such device", remedy)
         process = self._processes.find(_process_name(thing))
         if process is None:
-            return stopped(thing, read_json(root / "config/state.json") or {})
+            network = not (root / _OFFLINE).exists()
+            return stopped(thing, read_json(root / "config/state.json") or {}, network)
         return running(thing, process.pid, read_json(root / "status.json") or {})
 
     def logs(self, thing: str) -> dict[str, Path]:
@@ -181,15 +189,19 @@ class LocalFleet:
         identifier = str(uuid.uuid4())
         path = self._deployments(thing) / f"{identifier}.json"
         write_json(path, document(identifier))
+        return self._ended(thing, path)
+
+    def _ended(self, thing: str, path: Path) -> Deployment:
+        """How the deployment in `path` ended. Raises DeploymentError if not well."""
         try:
             answer = self._wait_for_end(thing, path)
         except KeyboardInterrupt:
             withdraw(thing, path)
             raise
-        deployment = outcome(thing, identifier, answer)
+        deployment = outcome(thing, path.stem, answer)
         if deployment.status != "SUCCEEDED":
             status = deployment.detailed_status or deployment.status
-            raise DeploymentError(thing, identifier, status, deployment.reason)
+            raise DeploymentError(thing, path.stem, status, deployment.reason)
         return deployment
 
     def _thing(self, thing: str) -> Path:
@@ -259,6 +271,7 @@ class LocalFleet:
 
     def _wait_for_end(self, thing: str, path: Path) -> Mapping[str, Any]:
         deadline = time.monotonic() + self._deploy_seconds
+        root = self._thing(thing)
         status = path.with_name(f"{path.stem}.status.json")
         while True:
             answer = read_json(status) or {}
@@ -270,7 +283,48 @@ class LocalFleet:
             if self._processes.find(_process_name(thing)) is None:
                 reason = "the device stopped meanwhile; it takes the deployment up when it returns"
                 raise DeploymentError(thing, path.stem, "QUEUED", reason)
+            if status.parent == self._deployments(thing) and (root / _OFFLINE).exists():
+                reason = "the device has no network; it takes the deployment up when it is online"
+                raise DeploymentError(thing, path.stem, "QUEUED", reason)
             time.sleep(_TICK)
+
+    def set_network(self, thing: str, on: bool) -> None:
+        """Takes the device's network away, or gives it back; both outlast a restart of the device.
+
+        Returns when a device that runs has seen it. Raises InvalidInputError when there is none.
+        """
+        self.device(thing)
+        switch = self._thing(thing) / _OFFLINE
+        if on:
+            switch.unlink(missing_ok=True)
+        else:
+            switch.touch()
+        deadline = time.monotonic() + READY_SECONDS
+        while (device := self.device(thing)).running:
+            if device.network is on and (on or not device.connected):
+                return
+            if time.monotonic() > deadline:
+                reason = f"it did not see its network switch within {READY_SECONDS:g} s"
+                raise BackendUnavailableError(thing, reason, "See `edgeward device logs`.")
+            time.sleep(_TICK)
+
+    def deploy_locally(
+        self,
+        thing: str,
+        components: Mapping[str, str] = MappingProxyType({}),
+        remove: Sequence[str] = (),
+        merge: Mapping[str, Mapping[str, object]] = MappingProxyType({}),
+    ) -> Deployment:
+        """Deploys on the device itself, with or without a network; waits for the end.
+
+        Adds `components` to those that were deployed so before, less `remove`; `merge` may name any
+        component of the device. Raises InvalidInputError, BackendUnavailableError, DeploymentError.
+        """
+        self.start_device(thing)
+        identifier = str(uuid.uuid4())
+        path = self._thing(thing) / "deployments" / f"{identifier}.json"
+        write_json(path, new_local_document(identifier, components, remove, merge))
+        return self._ended(thing, path)
 
 
 def check_thing(thing: str) -> str:

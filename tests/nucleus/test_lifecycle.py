@@ -49,7 +49,10 @@ class Device:
         self.recipes[name] = recipe
 
     async def start(self) -> None:
-        await self.services.replace(self.services.stale(self.recipes), self.recipes)
+        await self.services.replace(self.stale(), self.recipes)
+
+    def stale(self) -> list[str]:
+        return self.services.stale(self.recipes, self.configuration)
 
     async def until(self, condition: Callable[[], bool], seconds: float = 15) -> None:
         async with asyncio.timeout(seconds):
@@ -302,10 +305,10 @@ def test_only_changed_text_restarts_a_component_and_only_changed_install_text_re
         await device.start()
         await device.reaches("app", State.RUNNING)
         device.configuration.merge("app", {"Other": 2}, 10)
-        assert device.services.stale(device.recipes) == []
+        assert device.stale() == []
 
         device.configuration.merge("app", {"Word": "two"}, 10)
-        assert device.services.stale(device.recipes) == ["app"]
+        assert device.stale() == ["app"]
         await device.start()
         await device.until(lambda: "stdout. two" in device.log("app"))
 

@@ -144,7 +144,7 @@ def needs(**requirements: str) -> dict[str, dict[str, str]]:
 
 
 def names(packages: Packages, **roots: str) -> list[str]:
-    return [f"{r.name} {r.version}" for r in resolve(roots, packages)]
+    return [f"{r.name} {r.version}" for r in resolve({"thing/hub-1": roots}, packages)]
 
 
 def test_the_newest_versions_that_suit_everybody_are_chosen_dependencies_first(

@@ -68,13 +68,17 @@ class Services:
         """Returns at the next change of any state."""
         await self._pulse.wait()
 
-    def stale(self, recipes: Mapping[str, Recipe]) -> list[str]:
-        """Of the components in `recipes`, those that must be (re)started to become them.
+    def stale(self, recipes: Mapping[str, Recipe], configuration: Configuration) -> list[str]:
+        """Of `recipes`, those that must be (re)started to become them with that configuration.
 
         That is: new ones, another version, changed lifecycle text, BROKEN ones, and whoever has a
         hard dependency on one of these.
         """
-        wrong = {name for name, recipe in recipes.items() if self._differs(recipe, recipes)}
+        wrong = {
+            name
+            for name, recipe in recipes.items()
+            if self._differs(recipe, recipes, configuration)
+        }
         while True:
             more = {
                 name
@@ -86,11 +90,14 @@ class Services:
                 return [name for name in _order(recipes) if name in wrong]
             wrong |= more
 
-    def _differs(self, recipe: Recipe, recipes: Mapping[str, Recipe]) -> bool:
+    def _differs(
+        self, recipe: Recipe, recipes: Mapping[str, Recipe], configuration: Configuration
+    ) -> bool:
         known = self._services.get(recipe.name)
         if known is None or known.state is State.BROKEN:
             return True
-        text = lifecycle_text(recipe, self._variables(recipe, recipes).replace)
+        variables = Variables(recipe, recipes, configuration, self._layout, self._thing)
+        text = lifecycle_text(recipe, variables.replace)
         return known.recipe.version != recipe.version or known.lifecycle != text
 
     async def replace(self, names: Sequence[str], recipes: Mapping[str, Recipe]) -> None:
