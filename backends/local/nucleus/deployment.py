@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from backends.local.nucleus.configuration import Configuration, Node, update
 from backends.local.nucleus.consent import Consent, RejectedError
 from backends.local.nucleus.document import CAPABILITIES, Document, Outcome, failed
-from backends.local.nucleus.packages import PackageFault, Packages
+from backends.local.nucleus.download import PackageFault
+from backends.local.nucleus.packages import Packages
 from backends.local.nucleus.recipe import Recipe, RecipeError
 from backends.local.nucleus.resolution import ResolutionError, resolve
 from backends.local.nucleus.service import READY, State

@@ -14,13 +14,14 @@ from backends.local.nucleus.configuration import Configuration
 from backends.local.nucleus.consent import Consent
 from backends.local.nucleus.deployment import Deployer
 from backends.local.nucleus.document import Document, Outcome, failed
+from backends.local.nucleus.download import PackageFault
 from backends.local.nucleus.identity import Identity
 from backends.local.nucleus.inbox import Inbox
 from backends.local.nucleus.ipc import IpcServer, Tokens, socket_path
 from backends.local.nucleus.layout import Layout
 from backends.local.nucleus.local_document import LocalDocument
 from backends.local.nucleus.operations import Core, operations
-from backends.local.nucleus.packages import PackageFault, Packages
+from backends.local.nucleus.packages import Packages
 from backends.local.nucleus.proxy import SpoolingProxy
 from backends.local.nucleus.pubsub import LocalBus
 from backends.local.nucleus.recipe import Recipe, RecipeError
