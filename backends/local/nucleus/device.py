@@ -61,6 +61,7 @@ class CoreDevice:
 
     def __init__(self, layout: Layout, identity: Identity) -> None:
         layout.create()
+        layout.sweep()
         self._layout = layout
         self._identity = identity
         state = read_json(layout.state) or {}

@@ -15,6 +15,13 @@ class Layout:
         for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
 
+    def sweep(self) -> None:
+        """Forgets files that a device which was killed had begun to write."""
+        begun = (f".{self.state.name}-*", f".{self.status.name}-*", ".*.status.json-*")
+        for folder, pattern in zip((self.config, self.root, self.deployments), begun, strict=True):
+            for path in folder.glob(pattern):
+                path.unlink(missing_ok=True)
+
     @property
     def recipes(self) -> Path:
         return self.root / "packages/recipes"
