@@ -34,6 +34,7 @@ from backends.local.nucleus.targets import (
     groups_of,
     targets_from,
     to_json,
+    why_it_stays,
     without_left_groups,
 )
 
@@ -161,15 +162,24 @@ class CoreDevice:
         logger.info("deployment %s: %s %s", identifier, outcome.detailed, outcome.reason)
 
     async def _carry_out(self, document: Document | LocalDocument) -> Outcome:
+        target, own = self._inbox.target_of(document), f"thing/{self._identity.thing}"
+        if target.startswith("thing/") and target != own:
+            reason = f"configurationArn: it is for {target}, and this device is {own}"
+            return Outcome("REJECTED", "REJECTED", reason)
         wanted, targets = self._combined(document)
         self._deploying = True
         try:
-            return await self._deployer.deploy(wanted, targets)
+            outcome = await self._deployer.deploy(wanted, targets)
         except Exception as error:
             logger.exception("deployment %s: a fault of the device", document.deploymentId)
-            return failed("FAILED_UNABLE_TO_ROLLBACK", f"a fault of the device: {error}")
+            outcome = failed("FAILED_UNABLE_TO_ROLLBACK", f"a fault of the device: {error}")
         finally:
             self._deploying = False
+        if outcome.status == "SUCCEEDED" and isinstance(document, LocalDocument):
+            stay = [name for name in document.componentsToRemove if name in self._installed]
+            reason = "; ".join(why_it_stays(name, targets) for name in stay)
+            outcome = Outcome(outcome.status, outcome.detailed, reason)
+        return outcome
 
     def _combined(
         self, document: Document | LocalDocument

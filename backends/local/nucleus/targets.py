@@ -53,6 +53,12 @@ def groups_of(thing: str, membership: Path | None) -> frozenset[str] | None:
     return frozenset(name for name, things in groups.items() if thing in things)
 
 
+def why_it_stays(component: str, targets: Mapping[str, Target]) -> str:
+    """Why a component that one target gave up is still there."""
+    who = [name for name, target in targets.items() if component in target.roots]
+    return f"{component} stays: {' and '.join(who) or 'another component'} wants it"
+
+
 def without_left_groups(
     targets: Mapping[str, Target], groups: frozenset[str] | None
 ) -> dict[str, Target]:
