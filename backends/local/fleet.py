@@ -189,20 +189,12 @@ class LocalFleet:
         identifier = str(uuid.uuid4())
         path = self._deployments(thing) / f"{identifier}.json"
         write_json(path, document(identifier))
-        return self._ended(thing, path)
-
-    def _ended(self, thing: str, path: Path) -> Deployment:
-        """How the deployment in `path` ended. Raises DeploymentError if not well."""
         try:
             answer = self._wait_for_end(thing, path)
         except KeyboardInterrupt:
             withdraw(thing, path)
             raise
-        deployment = outcome(thing, path.stem, answer)
-        if deployment.status != "SUCCEEDED":
-            status = deployment.detailed_status or deployment.status
-            raise DeploymentError(thing, path.stem, status, deployment.reason)
-        return deployment
+        return _succeeded(outcome(thing, identifier, answer))
 
     def _thing(self, thing: str) -> Path:
         return self._root / "things" / thing
@@ -324,7 +316,7 @@ class LocalFleet:
         identifier = str(uuid.uuid4())
         path = self._thing(thing) / "deployments" / f"{identifier}.json"
         write_json(path, new_local_document(identifier, components, remove, merge))
-        return self._ended(thing, path)
+        return _succeeded(outcome(thing, identifier, self._wait_for_end(thing, path)))
 
 
 def check_thing(thing: str) -> str:
@@ -333,6 +325,14 @@ def check_thing(thing: str) -> str:
         remedy = "Use 1 to 128 letters, digits, ':', '_' or '-'."
         raise InvalidInputError("thing", f"{thing!r} is no thing's name", remedy)
     return thing
+
+
+def _succeeded(deployment: Deployment) -> Deployment:
+    """Raises DeploymentError if it did not end well."""
+    if deployment.status != "SUCCEEDED":
+        status = deployment.detailed_status or deployment.status
+        raise DeploymentError(deployment.thing, deployment.id, status, deployment.reason)
+    return deployment
 
 
 def _process_name(thing: str) -> str:

@@ -127,8 +127,7 @@ class CoreDevice:
                 recipes[name] = self._packages.installed(name, version)
             except (PackageFault, RecipeError) as error:
                 logger.critical("%s %s cannot be started: %s", name, version, error)
-        stale = self._services.stale(recipes, self._configuration)
-        await self._services.replace(stale, recipes)
+        await self._services.bring_back(recipes)
 
     async def _take_deployments(self) -> None:
         self._identity.deployments.mkdir(parents=True, exist_ok=True)

@@ -73,7 +73,18 @@ class Process:
         return await asyncio.shield(self._exit)
 
     async def stop(self) -> None:
-        """SIGTERM to the tree, SIGKILL after the grace time; returns when nothing is left."""
+        """SIGTERM to the tree, SIGKILL after the grace time; returns when nothing is left.
+
+        Also where the caller is cancelled meanwhile.
+        """
+        end = asyncio.ensure_future(self._end())
+        try:
+            await asyncio.shield(end)
+        except asyncio.CancelledError:
+            await end
+            raise
+
+    async def _end(self) -> None:
         if self._guard.stdin is not None:
             self._guard.stdin.close()
         try:
