@@ -244,6 +244,7 @@ class LocalFleet:
             objects=self._root / "objects",
             deployments=self._deployments(thing),
             endpoint=self._cloud / "endpoint.json",
+            groups=self._cloud / "groups.json",
             password=password,
             settle=self._settle_seconds,
         )
