@@ -49,6 +49,13 @@ client.subscribe_to_component_updates(
 print("listening", flush=True)
 threading.Event().wait()
 """
+BYE = """
+from awsiot.greengrasscoreipc.clientv2 import GreengrassCoreIPCClientV2
+from datetime import datetime
+
+client = GreengrassCoreIPCClientV2()
+client.update_configuration(key_path=[], value_to_merge={"Bye": 1}, timestamp=datetime.now())
+"""
 
 
 class Cloud:
@@ -124,17 +131,21 @@ class Device:
         components: Mapping[str, str],
         merge: Mapping[str, Any] | None = None,
         made: int = 0,
+        reset: tuple[str, ...] = (),
         **policies: Any,
     ) -> Path:
         self._made += 1
         document = {
             "deploymentId": f"d{self._made}",
             "configurationArn": f"arn:aws:greengrass:r:1:configuration:{target}:{self._made}",
-            "creationTimestamp": made or self._made,
+            "creationTimestamp": made or 1000 + self._made,
             "components": {
                 name: {
                     "version": version,
-                    "configurationUpdate": {"merge": (merge or {}).get(name, {})},
+                    "configurationUpdate": {
+                        "merge": (merge or {}).get(name, {}),
+                        "reset": list(reset),
+                    },
                 }
                 for name, version in components.items()
             },
@@ -269,6 +280,56 @@ def test_only_the_new_documents_configuration_is_applied_whatever_its_target(
 
         values = {key: leaf[1] for key, leaf in device.state["configuration"]["app"].items()}
         assert values == {"Word": "group", "Level": 2}
+
+    played(tmp_path, act)
+
+
+def test_what_cannot_be_reset_is_skipped_and_the_rest_is_reset(tmp_path: Path) -> None:
+    async def act(device: Device) -> None:
+        defaults = {"Words": ["a"], "Level": 1}
+        device.cloud.store.add("app", "1.0.0", SLEEP, defaults=defaults)
+        merge = {"app": {"Words": ["b", "c"], "Level": 2, "Mine": 3}}
+        await device.deploy("thing/hub-1", {"app": "1.0.0"}, merge)
+
+        pointers = ("/Words/0", "no pointer", "/Level", "/Mine", "/Unknown")
+        done = await device.deploy("thing/hub-1", {"app": "1.0.0"}, reset=pointers)
+
+        assert done["status"] == "SUCCEEDED"
+        values = {key: leaf[1] for key, leaf in device.state["configuration"]["app"].items()}
+        assert values == {"Words": ["b", "c"], "Level": 1}
+
+    played(tmp_path, act)
+
+
+def test_a_device_that_is_stopped_in_a_deployment_keeps_what_it_was_and_takes_it_up_again(
+    tmp_path: Path,
+) -> None:
+    """Also when a component writes into its configuration with its last breath."""
+    python = f"exec {sys.executable} {{artifacts:decompressedPath}}/code/bye.py"
+
+    async def act(device: Device) -> None:
+        store = device.cloud.store
+        lifecycle = {**SLEEP, "Shutdown": python}
+        store.add("app", "1.0.0", lifecycle, defaults={"Word": "old"}, files={"bye.py": BYE})
+        store.add("slow", "1.0.0", {"Install": "test -e ../../go || sleep 100", **SLEEP})
+        await device.deploy("thing/hub-1", {"app": "1.0.0"})
+        before = device.state
+
+        components = {"app": "1.0.0", "slow": "1.0.0"}
+        path = device.send("thing/hub-1", components, {"app": {"Word": "new"}})
+        await until(lambda: "slow" in device.status["components"])
+        await device.stop()
+
+        assert device.state["configuration"]["app"]["Bye"][1] == 1
+        assert device.state["configuration"]["app"]["Word"][1] == "old"
+        for part in ("components", "targets"):
+            assert device.state[part] == before[part]
+
+        (device.layout.root / "go").touch()
+        await device.start()
+        assert (await ended(path))["status"] == "SUCCEEDED"
+        assert device.state["configuration"]["app"]["Word"][1] == "new"
+        assert device.state["components"] == components
 
     played(tmp_path, act)
 

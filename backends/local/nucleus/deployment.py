@@ -103,19 +103,16 @@ class Deployer:
         proposed.restore(self._configuration.snapshot())
         for name, recipe in recipes.items():
             wanted = document.components.get(name)
-            reset = wanted.configurationUpdate.reset if wanted else ()
-            usable = []
-            for pointer in reset:
+            for pointer in wanted.configurationUpdate.reset if wanted else ():
                 try:
-                    Configuration().reset(name, pointer)
-                    usable.append(pointer)
+                    proposed.reset(name, pointer)
                 except ValueError as error:
                     logger.warning("%s: reset of %s is skipped: %s", name, pointer, error)
             update(
                 proposed,
                 name,
                 defaults=recipe.defaults,
-                reset=usable,
+                reset=(),
                 merge=wanted.configurationUpdate.merge if wanted else {},
                 time=document.creationTimestamp,
             )
