@@ -29,6 +29,7 @@ FAILS = {"Startup": "echo broken; exit 7"}
 FINAL = ("SUCCEEDED", "FAILED", "REJECTED", "CANCELED")
 DEFERRER = """
 import threading
+from datetime import datetime
 from awsiot.greengrasscoreipc.clientv2 import GreengrassCoreIPCClientV2
 
 client = GreengrassCoreIPCClientV2()
@@ -39,6 +40,9 @@ def defer(event):
         asked.append(event.pre_update_event.deployment_id)
         word = client.get_configuration(key_path=["Word"]).value["Word"]
         print("asked with", word, flush=True)
+        client.update_configuration(
+            key_path=[], value_to_merge={"Asked": len(asked)}, timestamp=datetime.now()
+        )
         client.defer_component_update(
             deployment_id=asked[-1], recheck_after_ms=300 if len(asked) == 1 else 0
         )
@@ -469,7 +473,7 @@ def test_what_the_device_cannot_do_is_rejected_with_the_reason(
 def test_a_component_that_defers_is_asked_again_before_anything_of_it_changes(
     tmp_path: Path,
 ) -> None:
-    """Also its configuration: until it agrees it sees the one it runs with."""
+    """Also its configuration: until it agrees it has the one it runs with, and may write to it."""
     python = f"exec {sys.executable} {{artifacts:decompressedPath}}/code/d.py"
 
     async def act(device: Device) -> None:
@@ -486,6 +490,8 @@ def test_a_component_that_defers_is_asked_again_before_anything_of_it_changes(
         assert changed["status"] == "SUCCEEDED"
         assert log.read_text().count("asked with old") == 2
         assert "asked with new" not in log.read_text()
+        values = {key: leaf[1] for key, leaf in device.state["configuration"]["app"].items()}
+        assert values == {"Word": "new", "Asked": 2}
 
         await until(lambda: log.read_text().count("listening") == 2)
         skipped = await device.deploy(

@@ -58,6 +58,8 @@ class Deployer:
         self._consent = consent
         self._commit = commit
         self._settle = settle
+        self.is_changing = False
+        """Whether the configuration is one that is not committed yet."""
 
     async def deploy(self, document: Document, targets: Mapping[str, Target]) -> Outcome:
         """Makes the device what `targets` want together; the configuration is `document`'s."""
@@ -66,9 +68,10 @@ class Deployer:
             reason = f"requiredCapabilities: this device does not know {', '.join(unknown)}"
             return Outcome("REJECTED", "REJECTED", reason)
         try:
-            recipes = await asyncio.to_thread(self._prepare, targets)
+            recipes = await asyncio.to_thread(self._prepare, document, targets)
             proposed = self._proposed(document, recipes)
             await self._validate(document, recipes, proposed)
+            await self._ask_to_update(document, recipes, proposed)
         except (
             ResolutionError, VersionError, PackageFault, RecipeError, RejectedError, OSError,
         ) as error:  # fmt: skip
@@ -78,27 +81,30 @@ class Deployer:
             self._configuration.snapshot(),
             frozenset(s.recipe.name for s in self._services.all() if s.state is State.BROKEN),
         )
+        self.is_changing = True
         try:
-            failure = await self._activate(document, before, recipes, proposed)
+            failure = await self._activate(document, before, recipes)
         except BaseException:  # e.g. the device is stopped: what was not committed is not kept
             self._configuration.restore(before.configuration)
             raise
+        finally:
+            self.is_changing = False
         if failure is None or failure.detailed == "FAILED_ROLLBACK_NOT_REQUESTED":
             self._commit(targets)
         self._consent.announce_end(document.deploymentId)
         return failure or Outcome("SUCCEEDED", "SUCCESSFUL")
 
-    def _prepare(self, targets: Mapping[str, Target]) -> dict[str, Recipe]:
+    def _prepare(self, document: Document, targets: Mapping[str, Target]) -> dict[str, Recipe]:
         roots = {name: target.roots for name, target in targets.items()}
-        recipes = resolve(roots, self._packages)
-        for recipe in recipes:
-            self._packages.fetch(recipe)
-        return {recipe.name: recipe for recipe in recipes}
-
-    def _proposed(self, document: Document, recipes: Mapping[str, Recipe]) -> Configuration:
+        recipes = {recipe.name: recipe for recipe in resolve(roots, self._packages)}
         absent = sorted(set(document.components) - set(recipes))
         if absent:
             raise ResolutionError(f"{absent[0]} is configured, and is not among the components")
+        for recipe in recipes.values():
+            self._packages.fetch(recipe)
+        return recipes
+
+    def _proposed(self, document: Document, recipes: Mapping[str, Recipe]) -> Configuration:
         proposed = Configuration()
         proposed.restore(self._configuration.snapshot())
         for name, recipe in recipes.items():
@@ -131,18 +137,14 @@ class Deployer:
         )
 
     async def _activate(
-        self,
-        document: Document,
-        before: _Before,
-        recipes: dict[str, Recipe],
-        proposed: Configuration,
+        self, document: Document, before: _Before, recipes: dict[str, Recipe]
     ) -> Outcome | None:
         """None when all went well."""
         obsolete = [name for name in before.recipes if name not in recipes]
-        stale = self._services.stale(recipes, proposed)
-        await self._ask_to_update(document, [*stale, *obsolete])
         started = time.time()
-        self._configuration.restore(proposed.snapshot())
+        # Anew: while components were asked, they may have written into their configuration.
+        self._configuration.restore(self._proposed(document, recipes).snapshot())
+        stale = self._services.stale(recipes, self._configuration)
         try:
             await self._services.replace(stale, recipes)
             await self._wait(recipes, started, frozenset(), self._settle if stale else 0)
@@ -153,11 +155,15 @@ class Deployer:
             self._configuration.remove(name)
         return None
 
-    async def _ask_to_update(self, document: Document, names: list[str]) -> None:
+    async def _ask_to_update(
+        self, document: Document, recipes: Mapping[str, Recipe], proposed: Configuration
+    ) -> None:
         policy = document.componentUpdatePolicy
         if policy.action == "NOTIFY_COMPONENTS":
-            running = [name for name in names if name in self._services]
-            await self._consent.prepare(document.deploymentId, running, policy.timeout)
+            stale = set(self._services.stale(recipes, proposed))
+            running = self._services.recipes()
+            affected = [name for name in running if name in stale or name not in recipes]
+            await self._consent.prepare(document.deploymentId, affected, policy.timeout)
 
     async def _after_failure(
         self, document: Document, before: _Before, recipes: Mapping[str, Recipe], reason: str

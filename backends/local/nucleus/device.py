@@ -98,7 +98,6 @@ class CoreDevice:
             self._commit,
             identity.settle,
         )
-        self._deploying = False
         self._running = False
         self._services.on_change(self._on_change)
 
@@ -166,14 +165,11 @@ class CoreDevice:
             reason = f"configurationArn: it is for {target}, and this device is {own}"
             return Outcome("REJECTED", "REJECTED", reason)
         wanted, targets = self._combined(document)
-        self._deploying = True
         try:
             outcome = await self._deployer.deploy(wanted, targets)
         except Exception as error:
             logger.exception("deployment %s: a fault of the device", document.deploymentId)
             outcome = failed("FAILED_UNABLE_TO_ROLLBACK", f"a fault of the device: {error}")
-        finally:
-            self._deploying = False
         if outcome.status == "SUCCEEDED" and isinstance(document, LocalDocument):
             stay = [name for name in document.componentsToRemove if name in self._installed]
             reason = "; ".join(why_it_stays(name, targets) for name in stay)
@@ -216,8 +212,8 @@ class CoreDevice:
         }
 
     def _configured(self) -> None:
-        """After an UpdateConfiguration; during a deployment, its end saves everything at once."""
-        if not self._deploying:
+        """After an UpdateConfiguration; a deployment's end saves everything at once."""
+        if not self._deployer.is_changing:
             self._save()
 
     def _save(self) -> None:

@@ -4,6 +4,7 @@ Those of the cloud arrive only while the device is connected to its broker; unti
 QUEUED. Local ones are there at any time. All are taken in the order of their making.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from backends.local.nucleus.local_document import LocalDocument
 from backends.local.nucleus.targets import Target
 
 FINAL = ("SUCCEEDED", "FAILED", "REJECTED", "CANCELED")
+_STATUS = ".status.json"
 
 Waiting = tuple[Path, Document | LocalDocument]
 
@@ -31,7 +33,7 @@ class Inbox:
         self._cloud = cloud
         self._local = local
         self._components = components
-        self._ended: set[Path] = set()
+        self._ended: dict[Path, set[str]] = {}
 
     def next(self, connected: bool, applied: Mapping[str, Target]) -> Waiting | None:
         """The oldest deployment that waits.
@@ -57,13 +59,17 @@ class Inbox:
 
     def _waiting[D: BaseModel](self, folder: Path, form: type[D]) -> Iterator[tuple[Path, D]]:
         """Documents without a final status."""
-        for path in sorted(folder.glob("*.json")):
-            hidden = path.name.startswith(".") or path.name.endswith(".status.json")
-            if hidden or path in self._ended:
+        ended = self._ended.setdefault(folder, set())
+        if not folder.is_dir():
+            return
+        names = os.listdir(folder)  # noqa: PTH208 - often, and by many devices: no objects, please
+        for name in sorted(set(names) - ended):
+            if name.startswith(".") or not name.endswith(".json") or name.endswith(_STATUS):
                 continue
+            path = folder / name
             status = read_json(_status_path(path)) or {}
             if status.get("status") in FINAL:
-                self._ended.add(path)
+                ended.add(name)
                 continue
             try:
                 yield path, read(path, form)
@@ -111,4 +117,4 @@ def _age(document: Document | LocalDocument) -> tuple[int, str]:
 
 
 def _status_path(document: Path) -> Path:
-    return document.with_name(f"{document.stem}.status.json")
+    return document.with_name(document.stem + _STATUS)
