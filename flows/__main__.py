@@ -220,6 +220,26 @@ def stop(names: Things) -> None:
 
 @device.command()
 @_command
+def offline(name: Thing) -> None:
+    """Take a device's network away; what is deployed meanwhile waits until it is online."""
+    from flows.terminal import fleet
+
+    fleet().set_network(name, on=False)
+    typer.echo(f"{name} is offline", err=True)
+
+
+@device.command()
+@_command
+def online(name: Thing) -> None:
+    """Give a device its network back; it sends and takes what has waited."""
+    from flows.terminal import fleet
+
+    fleet().set_network(name, on=True)
+    typer.echo(f"{name} is online", err=True)
+
+
+@device.command()
+@_command
 def logs(
     name: Thing,
     component: Annotated[

@@ -2,8 +2,9 @@
 
 import json
 import os
+import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,22 @@ def withdraw(thing: str, document: Path, reason: str) -> bool:
     finally:
         whole.unlink()
     return True
+
+
+def new_local_document(
+    identifier: str,
+    components: Mapping[str, str],
+    remove: Sequence[str],
+    merge: Mapping[str, Mapping[str, object]],
+) -> dict[str, Any]:
+    """What a device is asked on itself, without the cloud."""
+    return {
+        "deploymentId": identifier,
+        "creationTimestamp": round(time.time() * 1000),
+        "componentsToMerge": dict(components),
+        "componentsToRemove": list(remove),
+        "configurationUpdate": {name: {"MERGE": dict(value)} for name, value in merge.items()},
+    }
 
 
 def outcome(thing: str, identifier: str, answer: Mapping[str, Any]) -> Deployment:

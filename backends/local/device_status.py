@@ -14,7 +14,10 @@ class ComponentStatus:
 
 @dataclass(frozen=True, slots=True)
 class DeviceStatus:
-    """A thing as it is now; what its components were, when it does not run."""
+    """A thing as it is now; what its components were, when it does not run.
+
+    `network` is false while the device was told to be offline.
+    """
 
     thing: str
     running: bool
@@ -22,6 +25,7 @@ class DeviceStatus:
     connected: bool
     components: Mapping[str, ComponentStatus] = field(default_factory=dict)
     last_deployment: Mapping[str, str] | None = None
+    network: bool = True
 
 
 def running(thing: str, pid: int, status: Mapping[str, Any]) -> DeviceStatus:
@@ -30,14 +34,16 @@ def running(thing: str, pid: int, status: Mapping[str, Any]) -> DeviceStatus:
         name: ComponentStatus(str(c["version"]), str(c["state"]), str(c.get("reason", "")))
         for name, c in status.get("components", {}).items()
     }
-    connected = bool(status.get("connected"))
-    return DeviceStatus(thing, True, pid, connected, components, status.get("deployment"))
+    connected, network = bool(status.get("connected")), bool(status.get("network", True))
+    last = status.get("deployment")
+    return DeviceStatus(thing, True, pid, connected, components, last, network)
 
 
-def stopped(thing: str, state: Mapping[str, Any]) -> DeviceStatus:
+def stopped(thing: str, state: Mapping[str, Any], network: bool) -> DeviceStatus:
     """Of a device that is off, by the state that it would come back with."""
     components = {
         name: ComponentStatus(str(version), "STOPPED")
         for name, version in state.get("components", {}).items()
     }
-    return DeviceStatus(thing, False, None, False, components, state.get("deployment"))
+    last = state.get("deployment")
+    return DeviceStatus(thing, False, None, False, components, last, network)

@@ -4,9 +4,11 @@ import os
 import re
 import sys
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from backends.artifacts import Deployment, DeviceResult, Platform
@@ -18,11 +20,11 @@ from backends.errors import (
 )
 from backends.local.admission import check_components
 from backends.local.crews import Crew, crew_of
-from backends.local.deployment_document import outcome, withdraw
+from backends.local.deployment_document import new_local_document, outcome, withdraw
 from backends.local.deployment_request import DeploymentRequest, new_request
 from backends.local.deployments import Deployments, Record
 from backends.local.device_status import ComponentStatus, DeviceStatus, running, stopped
-from backends.local.files import read_json
+from backends.local.files import read_json, write_json
 from backends.local.groups import Groups
 from backends.local.history import former_deployment
 from backends.local.machine import this_platform
@@ -38,6 +40,7 @@ __all__ = ["ComponentStatus", "DeviceStatus", "LocalFleet", "check_thing"]
 CLOUD = "cloud"
 READY_SECONDS = 60.0
 DEPLOY_SECONDS = 600.0
+_OFFLINE = "config/offline"
 _TICK = 0.05
 _LAST_LINES = 20
 
@@ -208,7 +211,8 @@ class LocalFleet:
             raise InvalidInputError(thing, "there is no such device", remedy)
         process = self._player(thing)
         if process is None:
-            return stopped(thing, read_json(root / "config/state.json") or {})
+            network = not (root / _OFFLINE).exists()
+            return stopped(thing, read_json(root / "config/state.json") or {}, network)
         return running(thing, process.pid, read_json(root / "status.json") or {})
 
     def deployments_to(self, thing: str) -> list[dict[str, str]]:
@@ -245,11 +249,7 @@ class LocalFleet:
             self.deployments.cancel(record.id)
             withdraw(thing, path, "withdrawn")
             raise
-        deployment = outcome(thing, record.id, answer)
-        if deployment.status != "SUCCEEDED":
-            status = deployment.detailed_status or deployment.status
-            raise DeploymentError(thing, record.id, status, deployment.reason)
-        return deployment
+        return _succeeded(outcome(thing, record.id, answer))
 
     def _start_crew(self, crew: Crew, roots: Sequence[Path]) -> Background:
         if self._processes.find(crew.process_name) is None:
@@ -328,6 +328,7 @@ class LocalFleet:
             objects=self._root / "objects",
             deployments=self._deployments(thing),
             endpoint=self._cloud / "endpoint.json",
+            groups=self._cloud / "groups.json",
             password=password,
             settle=self._settle_seconds,
         )
@@ -353,6 +354,7 @@ class LocalFleet:
 
     def _wait_for_end(self, thing: str, path: Path) -> Mapping[str, Any]:
         deadline = time.monotonic() + self._deploy_seconds
+        root = self._thing(thing)
         status = path.with_name(f"{path.stem}.status.json")
         while True:
             answer = read_json(status) or {}
@@ -364,7 +366,48 @@ class LocalFleet:
             if self._player(thing) is None:
                 reason = "the device stopped meanwhile; it takes the deployment up when it returns"
                 raise DeploymentError(thing, path.stem, "QUEUED", reason)
+            if status.parent == self._deployments(thing) and (root / _OFFLINE).exists():
+                reason = "the device has no network; it takes the deployment up when it is online"
+                raise DeploymentError(thing, path.stem, "QUEUED", reason)
             time.sleep(_TICK)
+
+    def set_network(self, thing: str, on: bool) -> None:
+        """Takes the device's network away, or gives it back; both outlast a restart of the device.
+
+        Returns when a device that runs has seen it. Raises InvalidInputError when there is none.
+        """
+        self.device(thing)
+        switch = self._thing(thing) / _OFFLINE
+        if on:
+            switch.unlink(missing_ok=True)
+        else:
+            switch.touch()
+        deadline = time.monotonic() + READY_SECONDS
+        while (device := self.device(thing)).running:
+            if device.network is on and (on or not device.connected):
+                return
+            if time.monotonic() > deadline:
+                reason = f"it did not see its network switch within {READY_SECONDS:g} s"
+                raise BackendUnavailableError(thing, reason, "See `edgeward device logs`.")
+            time.sleep(_TICK)
+
+    def deploy_locally(
+        self,
+        thing: str,
+        components: Mapping[str, str] = MappingProxyType({}),
+        remove: Sequence[str] = (),
+        merge: Mapping[str, Mapping[str, object]] = MappingProxyType({}),
+    ) -> Deployment:
+        """Deploys on the device itself, with or without a network; waits for the end.
+
+        Adds `components` to those that were deployed so before, less `remove`; `merge` may name any
+        component of the device. Raises InvalidInputError, BackendUnavailableError, DeploymentError.
+        """
+        self.start_device(thing)
+        identifier = str(uuid.uuid4())
+        path = self._thing(thing) / "deployments" / f"{identifier}.json"
+        write_json(path, new_local_document(identifier, components, remove, merge))
+        return _succeeded(outcome(thing, identifier, self._wait_for_end(thing, path)))
 
 
 def check_thing(thing: str) -> str:
@@ -373,6 +416,14 @@ def check_thing(thing: str) -> str:
         remedy = "Use 1 to 128 letters, digits, ':', '_' or '-'."
         raise InvalidInputError("thing", f"{thing!r} is no thing's name", remedy)
     return thing
+
+
+def _succeeded(deployment: Deployment) -> Deployment:
+    """Raises DeploymentError if it did not end well."""
+    if deployment.status != "SUCCEEDED":
+        status = deployment.detailed_status or deployment.status
+        raise DeploymentError(deployment.thing, deployment.id, status, deployment.reason)
+    return deployment
 
 
 def _process_name(thing: str) -> str:

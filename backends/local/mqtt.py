@@ -75,6 +75,10 @@ class MqttLink:
             await self._pause(wait)
             wait = min(wait * 2, BACK_OFF_SECONDS[1])
 
+    def drop(self) -> None:
+        """Ends the connection as if it were lost."""
+        self._lost.set()
+
     async def _pause(self, seconds: float) -> None:
         """Shorter when the broker has moved meanwhile, e.g. was started again."""
         tried = self._find()

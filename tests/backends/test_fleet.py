@@ -200,7 +200,7 @@ def test_a_component_that_crashes_is_rolled_back_to_what_ran_before(
     [
         ({"app": "2.0.0"}, {"Digest": "AAAA"}, "the recipe says AAAA"),
         ({"app": "2.0.0"}, {"Uri": "s3://edgeward/none.zip"}, "no such object"),
-        ({"app": "^3.0.0"}, {}, "the deployment wants ^3.0.0; there is 1.0.0, 2.0.0"),
+        ({"app": "^3.0.0"}, {}, "thing/driveway-hub wants ^3.0.0; there is 1.0.0, 2.0.0"),
     ],
     ids=["digest", "object", "version"],
 )
@@ -369,13 +369,7 @@ def test_results_that_the_broker_missed_arrive_once_it_is_back(
     fleet.results(THING, since, 1, timeout=20)
 
     os.kill(fleet.ensure_cloud().pid, signal.SIGKILL)
-    document = fleet._cloud / "deployments" / THING / "by-hand.json"
-    template = next(p for p in document.parent.glob("*.json") if ".status" not in p.name)
-    offline = json.loads(template.read_text())
-    offline["deploymentId"] = "by-hand"
-    offline["creationTimestamp"] = round(time.time() * 1000)
-    offline["components"]["app"]["configurationUpdate"]["merge"] = {"Word": "night"}
-    document.write_text(json.dumps(offline))
+    fleet.deploy_locally(THING, merge={"app": {"Word": "night"}})
     until(lambda: "publishing night" in fleet.logs(THING)["app"].read_text())
 
     fleet.ensure_cloud()

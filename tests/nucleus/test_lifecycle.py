@@ -49,7 +49,10 @@ class Device:
         self.recipes[name] = recipe
 
     async def start(self) -> None:
-        await self.services.replace(self.services.stale(self.recipes), self.recipes)
+        await self.services.replace(self.stale(), self.recipes)
+
+    def stale(self) -> list[str]:
+        return self.services.stale(self.recipes, self.configuration)
 
     async def until(self, condition: Callable[[], bool], seconds: float = 15) -> None:
         async with asyncio.timeout(seconds):
@@ -302,10 +305,10 @@ def test_only_changed_text_restarts_a_component_and_only_changed_install_text_re
         await device.start()
         await device.reaches("app", State.RUNNING)
         device.configuration.merge("app", {"Other": 2}, 10)
-        assert device.services.stale(device.recipes) == []
+        assert device.stale() == []
 
         device.configuration.merge("app", {"Word": "two"}, 10)
-        assert device.services.stale(device.recipes) == ["app"]
+        assert device.stale() == ["app"]
         await device.start()
         await device.until(lambda: "stdout. two" in device.log("app"))
 
@@ -332,3 +335,33 @@ def test_a_line_without_an_end_and_bytes_that_are_no_text_reach_the_log(tmp_path
 
     assert log.count("x") >= 100_000
     assert "\ufffdend" in log
+
+
+@pytest.mark.parametrize("status", [0, 100, 101])
+def test_bootstrap_runs_once_and_may_ask_for_a_restart(tmp_path: Path, status: int) -> None:
+    async def act(device: Device) -> None:
+        lifecycle = {"Bootstrap": f"echo booted; exit {status}", "Install": "echo installed"}
+        device.add("app", {**lifecycle, "Run": "exec sleep 100"})
+        await device.start()
+        await device.reaches("app", State.RUNNING)
+        await device.services.stop_all()
+
+        await device.services.bring_back(device.recipes)
+        await device.until(lambda: device.log("app").count("stdout. installed") == 2)
+
+    log = played(tmp_path, act).log("app")
+    assert log.count("stdout. booted") == 1
+    assert ("Bootstrap asks to restart" in log) is (status != 0)
+
+
+def test_a_broken_component_is_installed_again_by_a_deployment(tmp_path: Path) -> None:
+    async def act(device: Device) -> None:
+        device.add("app", {"Install": "echo installed", "Startup": "test -e good"})
+        await device.start()
+        await device.reaches("app", State.BROKEN)
+        (device.work("app") / "good").touch()
+
+        await device.start()
+        await device.reaches("app", State.RUNNING)
+
+    assert played(tmp_path, act).log("app").count("stdout. installed") == 2

@@ -1,17 +1,22 @@
 """What comes onto the device is exactly what was published, and can do no harm while it arrives."""
 
+import shutil
 import stat
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from backends.local.nucleus.download import PackageFault, digest_of, download
 from backends.local.nucleus.layout import Layout
-from backends.local.nucleus.packages import PackageFault, Packages, unpack
+from backends.local.nucleus.packages import Packages, unpack
 from backends.local.nucleus.recipe import Artifact, RecipeError
 from backends.local.nucleus.recipe_reader import this_platform
 from backends.local.nucleus.resolution import ResolutionError, resolve
 from backends.local.nucleus.versions import parse_version
+from backends.settings import PROJECT
 from tests.fakes.component_store import Store
 
 RUN = {"Run": "true"}
@@ -75,6 +80,123 @@ def test_a_wrong_digest_leaves_nothing_behind(
 
     assert list(layout.artifacts("app", "1.0.0").iterdir()) == []
     assert list(layout.recipes.iterdir()) == []
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """An object of 3 MiB in the store."""
+    path = tmp_path / "source.bin"
+    path.write_bytes(bytes(range(256)) * 12 * 1024)
+    return path
+
+
+def beginning_of(source: Path, target: Path, size: int) -> Path:
+    """What a download of `source` leaves when it is cut off after `size` bytes."""
+    label = digest_of(source).replace("/", "_")
+    partial = target.with_name(f".{target.name}.{label}.part")
+    partial.write_bytes(source.read_bytes()[:size])
+    return partial
+
+
+def artifact_of(source: Path, digest: str | None = None) -> Artifact:
+    known = digest_of(source) if digest is None else digest
+    return Artifact("s3://b/code.bin", unzip=False, read="OWNER", execute="NONE", digest=known)
+
+
+def test_a_download_that_the_disk_cut_off_goes_on_where_it_stopped(
+    tmp_path: Path, source: Path
+) -> None:
+    """A file size limit stands for what cuts off: the bytes that arrived are kept, then used."""
+    target = tmp_path / "code.bin"
+    script = (
+        "import pathlib, resource, signal, sys\n"
+        "from backends.local.nucleus.download import download\n"
+        "from backends.local.nucleus.recipe import Artifact\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))\n"
+        "source, target, digest = sys.argv[1:]\n"
+        "artifact = Artifact('s3://b/code.bin', False, 'OWNER', 'NONE', digest)\n"
+        "download(pathlib.Path(source), pathlib.Path(target), artifact)\n"
+    )
+    command = [sys.executable, "-c", script, str(source), str(target), digest_of(source)]
+    cut = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    (partial,) = tmp_path.glob(".code.bin.*.part")
+    assert "File too large" in cut.stderr
+    assert partial.stat().st_size == 2_000_000
+    kept = partial.stat().st_ino
+
+    download(source, target, artifact_of(source))
+
+    assert target.read_bytes() == source.read_bytes()
+    assert target.stat().st_ino == kept
+    assert list(tmp_path.glob(".*")) == []
+
+
+@pytest.mark.parametrize("size", [0, 1, 2_000_000, 12 * 256 * 1024], ids=str)
+def test_any_beginning_becomes_the_whole(tmp_path: Path, source: Path, size: int) -> None:
+    target = tmp_path / "code.bin"
+    kept = beginning_of(source, target, size).stat().st_ino
+
+    download(source, target, artifact_of(source))
+
+    assert target.read_bytes() == source.read_bytes()
+    assert target.stat().st_ino == kept
+
+
+@pytest.mark.parametrize("wrong", [b"bad", b"\0" * 4_000_000], ids=["other bytes", "too long"])
+def test_a_beginning_that_does_not_fit_is_fetched_anew(
+    tmp_path: Path, source: Path, wrong: bytes
+) -> None:
+    target = tmp_path / "code.bin"
+    beginning_of(source, target, 0).write_bytes(wrong)
+
+    download(source, target, artifact_of(source))
+
+    assert target.read_bytes() == source.read_bytes()
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_a_beginning_of_something_else_or_without_a_digest_is_not_used(
+    tmp_path: Path, source: Path
+) -> None:
+    target = tmp_path / "code.bin"
+    beginning_of(source, target, 1000)
+    (tmp_path / ".code.bin.unknown.part").write_bytes(b"bad")
+
+    download(source, target, artifact_of(source, digest=""))
+
+    assert target.read_bytes() == source.read_bytes()
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_what_the_disk_has_no_room_for_is_refused_before_it_is_fetched(tmp_path: Path) -> None:
+    source = tmp_path / "huge.bin"
+    with source.open("wb") as sparse:
+        sparse.truncate(shutil.disk_usage(tmp_path).free * 2)
+
+    with pytest.raises(
+        PackageFault, match=r"s3://b/code\.bin needs \d+ bytes more, and the disk of"
+    ):
+        download(source, tmp_path / "code.bin", artifact_of(source, digest="never read"))
+
+    assert not (tmp_path / "code.bin").exists()
+
+
+def test_an_archive_that_the_disk_has_no_room_for_is_not_unpacked(tmp_path: Path) -> None:
+    """Each entry says that it unpacks to 4 GiB."""
+    claimed = 0xFFFFFFF0
+    count = shutil.disk_usage(tmp_path).free // claimed + 1
+    archive = archive_of(tmp_path / "code.zip", *((str(n), 0o100644) for n in range(count)))
+    raw = archive.read_bytes()
+    head, *entries = raw.split(b"PK\x01\x02")
+    size = claimed.to_bytes(4, "little")
+    lies = [entry[:20] + size + entry[24:] for entry in entries]
+    archive.write_bytes(b"PK\x01\x02".join([head, *lies]))
+
+    with pytest.raises(PackageFault, match="bytes more, and the disk of"):
+        unpack(archive, tmp_path / "code", ZIP)
+
+    assert list(tmp_path.iterdir()) == [archive]
 
 
 def archive_of(path: Path, *entries: tuple[str, int]) -> Path:
@@ -144,7 +266,7 @@ def needs(**requirements: str) -> dict[str, dict[str, str]]:
 
 
 def names(packages: Packages, **roots: str) -> list[str]:
-    return [f"{r.name} {r.version}" for r in resolve(roots, packages)]
+    return [f"{r.name} {r.version}" for r in resolve({"thing/hub-1": roots}, packages)]
 
 
 def test_the_newest_versions_that_suit_everybody_are_chosen_dependencies_first(

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 
 from backends.local.nucleus.configuration import Configuration, Node, update
 from backends.local.nucleus.consent import Consent, RejectedError
-from backends.local.nucleus.document import Document, Outcome, failed
-from backends.local.nucleus.packages import PackageFault, Packages
+from backends.local.nucleus.document import CAPABILITIES, Document, Outcome, failed
+from backends.local.nucleus.download import PackageFault
+from backends.local.nucleus.packages import Packages
 from backends.local.nucleus.recipe import Recipe, RecipeError
 from backends.local.nucleus.resolution import ResolutionError, resolve
 from backends.local.nucleus.service import READY, State
 from backends.local.nucleus.services import Services
+from backends.local.nucleus.targets import Target
 from backends.local.nucleus.versions import VersionError
 
 logger = logging.getLogger(__name__)
@@ -47,7 +49,7 @@ class Deployer:
         configuration: Configuration,
         services: Services,
         consent: Consent,
-        commit: Callable[[Document], None],
+        commit: Callable[[Mapping[str, Target]], None],
         settle: float,
     ) -> None:
         self._packages = packages
@@ -56,43 +58,67 @@ class Deployer:
         self._consent = consent
         self._commit = commit
         self._settle = settle
+        self.is_changing = False
+        """Whether the configuration is one that is not committed yet."""
 
-    async def deploy(self, document: Document) -> Outcome:
+    async def deploy(self, document: Document, targets: Mapping[str, Target]) -> Outcome:
+        """Makes the device what `targets` want together; the configuration is `document`'s."""
+        unknown = sorted(set(document.requiredCapabilities) - CAPABILITIES)
+        if unknown:
+            reason = f"requiredCapabilities: this device does not know {', '.join(unknown)}"
+            return Outcome("REJECTED", "REJECTED", reason)
         try:
-            recipes = await asyncio.to_thread(self._prepare, document)
+            recipes = await asyncio.to_thread(self._prepare, document, targets)
             proposed = self._proposed(document, recipes)
             await self._validate(document, recipes, proposed)
+            await self._ask_to_update(document, recipes, proposed)
         except (
             ResolutionError, VersionError, PackageFault, RecipeError, RejectedError, OSError,
         ) as error:  # fmt: skip
             return failed("FAILED_NO_STATE_CHANGE", str(error))
-        return await self._activate(document, recipes, proposed)
+        before = _Before(
+            self._services.recipes(),
+            self._configuration.snapshot(),
+            frozenset(s.recipe.name for s in self._services.all() if s.state is State.BROKEN),
+        )
+        self.is_changing = True
+        try:
+            failure = await self._activate(document, before, recipes)
+        except BaseException:  # e.g. the device is stopped: what was not committed is not kept
+            self._configuration.restore(before.configuration)
+            raise
+        finally:
+            self.is_changing = False
+        if failure is None or failure.detailed == "FAILED_ROLLBACK_NOT_REQUESTED":
+            self._commit(targets)
+        self._consent.announce_end(document.deploymentId)
+        return failure or Outcome("SUCCEEDED", "SUCCESSFUL")
 
-    def _prepare(self, document: Document) -> dict[str, Recipe]:
-        roots = {name: c.version for name, c in document.components.items()}
-        recipes = resolve(roots, self._packages)
-        for recipe in recipes:
+    def _prepare(self, document: Document, targets: Mapping[str, Target]) -> dict[str, Recipe]:
+        roots = {name: target.roots for name, target in targets.items()}
+        recipes = {recipe.name: recipe for recipe in resolve(roots, self._packages)}
+        absent = sorted(set(document.components) - set(recipes))
+        if absent:
+            raise ResolutionError(f"{absent[0]} is configured, and is not among the components")
+        for recipe in recipes.values():
             self._packages.fetch(recipe)
-        return {recipe.name: recipe for recipe in recipes}
+        return recipes
 
     def _proposed(self, document: Document, recipes: Mapping[str, Recipe]) -> Configuration:
         proposed = Configuration()
         proposed.restore(self._configuration.snapshot())
         for name, recipe in recipes.items():
             wanted = document.components.get(name)
-            reset = wanted.configurationUpdate.reset if wanted else ()
-            usable = []
-            for pointer in reset:
+            for pointer in wanted.configurationUpdate.reset if wanted else ():
                 try:
-                    Configuration().reset(name, pointer)
-                    usable.append(pointer)
+                    proposed.reset(name, pointer)
                 except ValueError as error:
                     logger.warning("%s: reset of %s is skipped: %s", name, pointer, error)
             update(
                 proposed,
                 name,
                 defaults=recipe.defaults,
-                reset=usable,
+                reset=(),
                 merge=wanted.configurationUpdate.merge if wanted else {},
                 time=document.creationTimestamp,
             )
@@ -111,48 +137,45 @@ class Deployer:
         )
 
     async def _activate(
-        self, document: Document, recipes: dict[str, Recipe], proposed: Configuration
-    ) -> Outcome:
-        before = _Before(
-            self._services.recipes(),
-            self._configuration.snapshot(),
-            frozenset(s.recipe.name for s in self._services.all() if s.state is State.BROKEN),
-        )
+        self, document: Document, before: _Before, recipes: dict[str, Recipe]
+    ) -> Outcome | None:
+        """None when all went well."""
         obsolete = [name for name in before.recipes if name not in recipes]
         started = time.time()
-        self._configuration.restore(proposed.snapshot())
-        stale = self._services.stale(recipes)
-        await self._ask_to_update(document, [*stale, *obsolete])
+        # Anew: while components were asked, they may have written into their configuration.
+        self._configuration.restore(self._proposed(document, recipes).snapshot())
+        stale = self._services.stale(recipes, self._configuration)
         try:
             await self._services.replace(stale, recipes)
             await self._wait(recipes, started, frozenset(), self._settle if stale else 0)
-        except _FailedToStartError as error:
+        except (_FailedToStartError, OSError) as error:
             return await self._after_failure(document, before, recipes, str(error))
         await self._services.remove(obsolete)
         for name in obsolete:
             self._configuration.remove(name)
-        self._commit(document)
-        self._consent.announce_end(document.deploymentId)
-        return Outcome("SUCCEEDED", "SUCCESSFUL")
+        return None
 
-    async def _ask_to_update(self, document: Document, names: list[str]) -> None:
+    async def _ask_to_update(
+        self, document: Document, recipes: Mapping[str, Recipe], proposed: Configuration
+    ) -> None:
         policy = document.componentUpdatePolicy
         if policy.action == "NOTIFY_COMPONENTS":
-            running = [name for name in names if name in self._services]
-            await self._consent.prepare(document.deploymentId, running, policy.timeout)
+            stale = set(self._services.stale(recipes, proposed))
+            running = self._services.recipes()
+            affected = [name for name in running if name in stale or name not in recipes]
+            await self._consent.prepare(document.deploymentId, affected, policy.timeout)
 
     async def _after_failure(
         self, document: Document, before: _Before, recipes: Mapping[str, Recipe], reason: str
     ) -> Outcome:
         logger.error("deployment %s failed: %s", document.deploymentId, reason)
         if document.failureHandlingPolicy == "DO_NOTHING":
-            self._commit(document)
             return failed("FAILED_ROLLBACK_NOT_REQUESTED", reason)
         started = time.time()
         added = [name for name in recipes if name not in before.recipes]
         await self._services.remove(added)
         self._configuration.restore(before.configuration)
-        stale = self._services.stale(before.recipes)
+        stale = self._services.stale(before.recipes, self._configuration)
         await self._services.replace(stale, before.recipes)
         try:
             await self._wait(before.recipes, started, before.broken, 0)

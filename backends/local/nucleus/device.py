@@ -5,20 +5,23 @@ import contextlib
 import logging
 import os
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from backends.local.files import read_json, write_json
+from backends.local.mqtt import Broker
 from backends.local.nucleus.configuration import Configuration
 from backends.local.nucleus.consent import Consent
 from backends.local.nucleus.deployment import Deployer
-from backends.local.nucleus.document import Document, DocumentError, Outcome, failed, read
+from backends.local.nucleus.document import Document, Outcome, failed
+from backends.local.nucleus.download import PackageFault
 from backends.local.nucleus.identity import Identity
+from backends.local.nucleus.inbox import Inbox
 from backends.local.nucleus.ipc import IpcServer, Tokens, socket_path
 from backends.local.nucleus.layout import Layout
+from backends.local.nucleus.local_document import LocalDocument
 from backends.local.nucleus.operations import Core, operations
-from backends.local.nucleus.packages import PackageFault, Packages
+from backends.local.nucleus.packages import Packages
 from backends.local.nucleus.proxy import SpoolingProxy
 from backends.local.nucleus.pubsub import LocalBus
 from backends.local.nucleus.recipe import Recipe, RecipeError
@@ -26,11 +29,18 @@ from backends.local.nucleus.recipe_reader import this_platform
 from backends.local.nucleus.service import Service, State
 from backends.local.nucleus.services import Services, describe
 from backends.local.nucleus.spool import Spool
+from backends.local.nucleus.targets import (
+    Target,
+    groups_of,
+    targets_from,
+    to_json,
+    why_it_stays,
+    without_left_groups,
+)
 
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.2
-FINAL = ("SUCCEEDED", "FAILED", "REJECTED", "CANCELED")
 
 
 class _Lifecycle:
@@ -52,16 +62,22 @@ class CoreDevice:
 
     def __init__(self, layout: Layout, identity: Identity) -> None:
         layout.create()
+        layout.sweep()
         self._layout = layout
         self._identity = identity
         state = read_json(layout.state) or {}
         self._configuration = Configuration.from_json(state.get("configuration", {}))
         self._installed: dict[str, str] = state.get("components", {})
+        self._targets = targets_from(state, identity.thing)
         self._last: dict[str, Any] | None = state.get("deployment")
         self._packages = Packages(layout, identity.components, identity.objects, this_platform())
         self._consent = Consent()
+        self._network = not layout.offline.exists()
         self._proxy = SpoolingProxy(
-            identity.thing, identity.broker, Spool(layout.spool), self._write_status
+            identity.thing, self._find_broker, Spool(layout.spool), self._write_status
+        )
+        self._inbox = Inbox(
+            identity.thing, identity.deployments, layout.deployments, self._components
         )
         tokens = Tokens()
         self._services = Services(
@@ -82,14 +98,13 @@ class CoreDevice:
             self._commit,
             identity.settle,
         )
-        self._deploying = False
         self._running = False
-        self._ended: set[Path] = set()
         self._services.on_change(self._on_change)
 
     async def run(self) -> None:
         await self._server.start()
         self._proxy.start()
+        network = asyncio.create_task(self._watch_network())
         self._running = True
         try:
             await self._bring_back()
@@ -97,6 +112,7 @@ class CoreDevice:
             await self._take_deployments()
         finally:
             self._running = False
+            network.cancel()
             await self._services.stop_all()
             await self._proxy.stop()
             await self._server.stop()
@@ -110,49 +126,28 @@ class CoreDevice:
                 recipes[name] = self._packages.installed(name, version)
             except (PackageFault, RecipeError) as error:
                 logger.critical("%s %s cannot be started: %s", name, version, error)
-        await self._services.replace(self._services.stale(recipes), recipes)
+        await self._services.bring_back(recipes)
 
     async def _take_deployments(self) -> None:
         self._identity.deployments.mkdir(parents=True, exist_ok=True)
         while True:
             try:
-                for path, document in self._pending():
-                    await self._take(path, document)
+                while waiting := self._inbox.next(self._proxy.connected, self._targets):
+                    await self._take(*waiting)
             except OSError as error:
                 logger.warning("deployments wait, the disk cannot be written: %s", error)
             await asyncio.sleep(POLL_SECONDS)
 
-    def _pending(self) -> list[tuple[Path, Document]]:
-        """Documents without a final status, in the order of their making."""
-        found: list[tuple[Path, Document]] = []
-        for path in sorted(self._identity.deployments.glob("*.json")):
-            if path.name.startswith(".") or path.name.endswith(".status.json"):
-                continue
-            if path in self._ended:
-                continue
-            status = read_json(_status_path(path)) or {}
-            if status.get("status") in FINAL:
-                self._ended.add(path)
-                continue
-            try:
-                found.append((path, read(path)))
-            except DocumentError as error:
-                outcome = failed("FAILED_NO_STATE_CHANGE", str(error))
-                self._answer(path, path.stem, outcome)
-        return sorted(found, key=lambda entry: (entry[1].creationTimestamp, entry[1].deploymentId))
-
-    async def _take(self, path: Path, document: Document) -> None:
+    async def _take(self, path: Path, document: Document | LocalDocument) -> None:
         identifier = document.deploymentId
-        logger.info("deployment %s: %s", identifier, sorted(document.components))
-        self._write_answer(path, identifier, "IN_PROGRESS")
-        self._deploying = True
-        try:
-            outcome = await self._deployer.deploy(document)
-        except Exception as error:
-            logger.exception("deployment %s: a fault of the device", identifier)
-            outcome = failed("FAILED_UNABLE_TO_ROLLBACK", f"a fault of the device: {error}")
-        finally:
-            self._deploying = False
+        last = self._last or {}
+        if last.get("id") == identifier and self._inbox.is_begun(path):
+            # It was carried out, and the device ended before it could say so.
+            outcome = Outcome(last["status"], last["detailedStatus"], last["reason"])
+        else:
+            logger.info("deployment %s of %s", identifier, self._inbox.target_of(document))
+            self._inbox.begin(path, identifier)
+            outcome = await self._carry_out(document)
         self._last = {
             "id": identifier,
             "status": outcome.status,
@@ -161,39 +156,70 @@ class CoreDevice:
         }
         self._save()
         self._write_status()
-        self._answer(path, identifier, outcome)
+        self._inbox.answer(path, identifier, outcome)
         logger.info("deployment %s: %s %s", identifier, outcome.detailed, outcome.reason)
 
-    def _answer(self, path: Path, identifier: str, outcome: Outcome) -> None:
-        self._write_answer(path, identifier, outcome.status, outcome.detailed, outcome.reason)
+    async def _carry_out(self, document: Document | LocalDocument) -> Outcome:
+        target, own = self._inbox.target_of(document), f"thing/{self._identity.thing}"
+        if target.startswith("thing/") and target != own:
+            reason = f"configurationArn: it is for {target}, and this device is {own}"
+            return Outcome("REJECTED", "REJECTED", reason)
+        wanted, targets = self._combined(document)
+        try:
+            outcome = await self._deployer.deploy(wanted, targets)
+        except Exception as error:
+            logger.exception("deployment %s: a fault of the device", document.deploymentId)
+            outcome = failed("FAILED_UNABLE_TO_ROLLBACK", f"a fault of the device: {error}")
+        if outcome.status == "SUCCEEDED" and isinstance(document, LocalDocument):
+            stay = [name for name in document.componentsToRemove if name in self._installed]
+            reason = "; ".join(why_it_stays(name, targets) for name in stay)
+            outcome = Outcome(outcome.status, outcome.detailed, reason)
+        return outcome
 
-    def _write_answer(
-        self, path: Path, identifier: str, status: str, detailed: str = "", reason: str = ""
-    ) -> None:
-        answer = {
-            "deploymentId": identifier,
-            "thing": self._identity.thing,
-            "status": status,
-            "detailedStatus": detailed,
-            "reason": reason,
-            "components": self._components(),
-            "updatedAt": datetime.now(UTC).isoformat(),
-        }
-        write_json(_status_path(path), answer)
+    def _combined(
+        self, document: Document | LocalDocument
+    ) -> tuple[Document, Mapping[str, Target]]:
+        """A deployment in the cloud's form, and what all targets want once it is applied."""
+        name = self._inbox.target_of(document)
+        if isinstance(document, LocalDocument):
+            target = document.wanted(self._targets.get(name), self._installed)
+            document = document.as_document(target.roots)
+        else:
+            roots = {component: c.version for component, c in document.components.items()}
+            target = Target(roots, document.revision, document.creationTimestamp)
+        groups = self._identity.groups if self._proxy.connected else None
+        membership = groups_of(self._identity.thing, groups)
+        return document, {**without_left_groups(self._targets, membership), name: target}
 
-    def _commit(self, _document: Document) -> None:
+    def _find_broker(self) -> Broker | None:
+        return None if self._layout.offline.exists() else self._identity.broker()
+
+    async def _watch_network(self) -> None:
+        """Cuts the connection while the switch says that there is no network."""
+        while True:
+            network = not self._layout.offline.exists()
+            if not network and self._proxy.connected:
+                self._proxy.drop()
+            if network is not self._network:
+                self._network = network
+                self._write_status()
+            await asyncio.sleep(POLL_SECONDS)
+
+    def _commit(self, targets: Mapping[str, Target]) -> None:
+        self._targets = dict(targets)
         self._installed = {
             service.recipe.name: str(service.recipe.version) for service in self._services.all()
         }
 
     def _configured(self) -> None:
-        """After an UpdateConfiguration; during a deployment, its end saves everything at once."""
-        if not self._deploying:
+        """After an UpdateConfiguration; a deployment's end saves everything at once."""
+        if not self._deployer.is_changing:
             self._save()
 
     def _save(self) -> None:
         state = {
             "components": self._installed,
+            "targets": to_json(self._targets),
             "configuration": self._configuration.to_json(),
             "deployment": self._last,
         }
@@ -215,10 +241,7 @@ class CoreDevice:
             "components": self._components(),
             "deployment": self._last,
             "connected": self._proxy.connected,
+            "network": self._network,
         }
         with contextlib.suppress(OSError):  # a full disk must not stop the device
             write_json(self._layout.status, status, durable=False)  # a restart makes it anew
-
-
-def _status_path(document: Path) -> Path:
-    return document.with_name(f"{document.stem}.status.json")

@@ -1,6 +1,7 @@
 """The deployment document as a device receives it (contract: the job document, not the API's)."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -8,6 +9,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 _CONFIG = ConfigDict(frozen=True, extra="forbid")
+_TARGET = re.compile(r".*:configuration:(thing(?:group)?/.+):(\d+)")
+
+CAPABILITIES = frozenset({"LARGE_CONFIGURATION", "LINUX_RESOURCE_LIMITS", "SUB_DEPLOYMENTS"})
+"""What a document may require: those that the classic nucleus knows."""
 
 
 class DocumentError(Exception):
@@ -48,7 +53,7 @@ class Document(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     deploymentId: str = Field(pattern=r"[a-zA-Z0-9_-]{1,128}")  # noqa: N815 - the contract's name
-    configurationArn: str = ""  # noqa: N815 - likewise
+    configurationArn: str = Field("", pattern=f"^$|^{_TARGET.pattern}$")  # noqa: N815 - likewise
     creationTimestamp: int  # noqa: N815 - likewise
     components: dict[str, ComponentDeployment]
     failureHandlingPolicy: Literal["ROLLBACK", "DO_NOTHING"] = "ROLLBACK"  # noqa: N815 - likewise
@@ -56,11 +61,22 @@ class Document(BaseModel):
     configurationValidationPolicy: ValidationPolicy = ValidationPolicy()  # noqa: N815 - likewise
     requiredCapabilities: tuple[str, ...] = ()  # noqa: N815 - likewise
 
+    @property
+    def target(self) -> str:
+        """`thing/NAME` or `thinggroup/NAME`; empty: the device itself."""
+        match = _TARGET.fullmatch(self.configurationArn)
+        return match[1] if match else ""
 
-def read(path: Path) -> Document:
-    """Raises DocumentError."""
+    @property
+    def revision(self) -> int:
+        match = _TARGET.fullmatch(self.configurationArn)
+        return int(match[2]) if match else 0
+
+
+def read[D: BaseModel](path: Path, form: type[D]) -> D:
+    """A document of that form. Raises DocumentError."""
     try:
-        return Document.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return form.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -73,7 +89,7 @@ def read(path: Path) -> Document:
 class Outcome:
     """How a deployment ended: the job's status, the detailed status, and why."""
 
-    status: Literal["SUCCEEDED", "FAILED", "REJECTED"]
+    status: Literal["SUCCEEDED", "FAILED", "REJECTED", "CANCELED"]
     detailed: str
     reason: str = ""
 

@@ -14,7 +14,10 @@ from edge.contract import THING_NAME
 
 
 class Identity(BaseModel):
-    """Folders are absolute. `endpoint` is the file that says where the broker listens."""
+    """Folders are absolute. `endpoint` is the file that says where the broker listens.
+
+    `groups` is the file that says which things belong to which thing groups.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -23,6 +26,7 @@ class Identity(BaseModel):
     objects: Path
     deployments: Path
     endpoint: Path
+    groups: Path | None = None
     password: str
     settle: float = Field(3.0, ge=0, description="Seconds without an error before RUNNING counts.")
 

@@ -11,8 +11,16 @@ class Layout:
     root: Path
 
     def create(self) -> None:
-        for folder in (self.recipes, self.config, self.logs, self.root / "work"):
+        folders = (self.recipes, self.config, self.logs, self.deployments, self.root / "work")
+        for folder in folders:
             folder.mkdir(parents=True, exist_ok=True)
+
+    def sweep(self) -> None:
+        """Forgets files that a device which was killed had begun to write."""
+        begun = (f".{self.state.name}-*", f".{self.status.name}-*", ".*.status.json-*")
+        for folder, pattern in zip((self.config, self.root, self.deployments), begun, strict=True):
+            for path in folder.glob(pattern):
+                path.unlink(missing_ok=True)
 
     @property
     def recipes(self) -> Path:
@@ -28,13 +36,23 @@ class Layout:
 
     @property
     def state(self) -> Path:
-        """Components, versions and configuration: what a restart brings back."""
+        """Components, targets and configuration: what a restart brings back."""
         return self.config / "state.json"
 
     @property
     def device(self) -> Path:
         """Who the device is, and where its cloud side lies; written by who starts it."""
         return self.config / "device.json"
+
+    @property
+    def offline(self) -> Path:
+        """While this file is there, the device has no network."""
+        return self.config / "offline"
+
+    @property
+    def deployments(self) -> Path:
+        """Where local deployments arrive."""
+        return self.root / "deployments"
 
     @property
     def status(self) -> Path:

@@ -1,17 +1,15 @@
-"""Brings recipes and artifacts onto the device: copied whole, checked, unpacked safely.
+"""Brings recipes and artifacts onto the device: whole, checked, unpacked safely.
 
 A version never changes, so what is there and has its digest is not fetched again.
 """
 
-import base64
-import hashlib
-import os
 import shutil
 import stat
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
+from backends.local.nucleus.download import PackageFault, check_room, digest_of, download, mode_of
 from backends.local.nucleus.layout import Layout
 from backends.local.nucleus.recipe import Artifact, Recipe, RecipeError
 from backends.local.nucleus.recipe_reader import load
@@ -21,10 +19,6 @@ MAX_ENTRIES = 100_000
 MAX_UNPACKED = 4 * 1024**3
 _CHUNK = 1024 * 1024
 _SUFFIXES = (".yaml", ".yml", ".json")
-
-
-class PackageFault(Exception):  # noqa: N818 - the device's own word; errors.PackageError is the cloud's
-    """An artifact or recipe that cannot be taken onto the device."""
 
 
 class Packages:
@@ -85,16 +79,11 @@ class Packages:
 
     def _fetch_artifact(self, name: str, version: str, artifact: Artifact) -> None:
         target = self._layout.artifacts(name, version) / artifact.file
-        fresh = not target.is_file() or bool(artifact.digest and _digest(target) != artifact.digest)
+        fresh = not target.is_file() or bool(
+            artifact.digest and digest_of(target) != artifact.digest
+        )
         if fresh:
-            source = self._source(artifact.uri)
-            partial = target.with_name(f".{target.name}.part")
-            try:
-                _copy(source, partial, artifact)
-                partial.chmod(_mode(artifact))
-                partial.replace(target)
-            finally:
-                partial.unlink(missing_ok=True)
+            download(self._source(artifact.uri), target, artifact)
         if artifact.unzip:
             folder = self._layout.unarchived(name, version) / target.name.rpartition(".")[0]
             if fresh or not folder.is_dir():
@@ -130,6 +119,7 @@ def _extract(content: zipfile.ZipFile, into: Path, artifact: Artifact) -> None:
     if len(entries) > MAX_ENTRIES:
         raise PackageFault(f"{content.filename} has {len(entries)} entries; {MAX_ENTRIES} at most")
     into.mkdir(parents=True)
+    check_room(into, sum(entry.file_size for entry in entries), artifact.uri)
     left = MAX_UNPACKED
     for entry in entries:
         target = into / _safe(entry)
@@ -145,7 +135,7 @@ def _extract(content: zipfile.ZipFile, into: Path, artifact: Artifact) -> None:
                         f"{content.filename} unpacks to more than {MAX_UNPACKED} bytes"
                     )
                 sink.write(chunk)
-        target.chmod(_mode(artifact))
+        target.chmod(mode_of(artifact))
 
 
 def _safe(entry: zipfile.ZipInfo) -> str:
@@ -157,31 +147,6 @@ def _safe(entry: zipfile.ZipInfo) -> str:
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise PackageFault(f"the archive holds a link or device: {entry.filename!r}")
     return str(path)
-
-
-def _mode(artifact: Artifact) -> int:
-    read = {"NONE": 0o600, "OWNER": 0o600, "ALL": 0o644}[artifact.read]
-    return read | {"NONE": 0, "OWNER": 0o100, "ALL": 0o111}[artifact.execute]
-
-
-def _copy(source: Path, target: Path, artifact: Artifact) -> None:
-    seen = hashlib.sha256()
-    with source.open("rb") as content, target.open("wb") as sink:
-        while chunk := content.read(_CHUNK):
-            seen.update(chunk)
-            sink.write(chunk)
-        sink.flush()
-        os.fsync(sink.fileno())
-    digest = base64.b64encode(seen.digest()).decode()
-    if artifact.digest and digest != artifact.digest:
-        raise PackageFault(
-            f"{artifact.uri}: the digest is {digest}, and the recipe says {artifact.digest}"
-        )
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as content:
-        return base64.b64encode(hashlib.file_digest(content, "sha256").digest()).decode()
 
 
 def _replace(source: Path, target: Path) -> None:

@@ -40,6 +40,10 @@ class SpoolingProxy:
     def start(self) -> None:
         self._tasks = [asyncio.create_task(self._link.run()), asyncio.create_task(self._send())]
 
+    def drop(self) -> None:
+        """Ends the connection; it comes back once there is a broker to be found."""
+        self._link.drop()
+
     async def stop(self) -> None:
         for task in self._tasks:
             task.cancel()

@@ -5,7 +5,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from backends.local.nucleus.recipe import Recipe
-from backends.local.nucleus.versions import Requirement, Version, newest, parse_requirement
+from backends.local.nucleus.versions import (
+    Requirement,
+    Version,
+    VersionError,
+    newest,
+    parse_requirement,
+)
+
+Roots = Mapping[str, Mapping[str, str]]
+"""Who wants which components: target to component to version requirement."""
 
 NUCLEUS = "aws.greengrass.Nucleus"
 NUCLEUS_VERSION = "2.12.0"
@@ -30,8 +39,8 @@ class Wish:
     by: str
 
 
-def resolve(roots: Mapping[str, str], catalog: Catalog) -> list[Recipe]:
-    """The recipes of `roots` (name to version requirement) and of all they need.
+def resolve(roots: Roots, catalog: Catalog) -> list[Recipe]:
+    """The recipes of what everybody wants, and of all that these need.
 
     Dependencies come before their dependents. Raises ResolutionError, and what the catalog raises.
     """
@@ -48,13 +57,14 @@ def resolve(roots: Mapping[str, str], catalog: Catalog) -> list[Recipe]:
     raise ResolutionError("the components' requirements chase each other without end")
 
 
-def _wishes(roots: Mapping[str, str], chosen: Mapping[str, Recipe]) -> dict[str, list[Wish]]:
+def _wishes(roots: Roots, chosen: Mapping[str, Recipe]) -> dict[str, list[Wish]]:
     """Everything that is wanted of each component, by what can be reached from the roots."""
     wishes: dict[str, list[Wish]] = {}
-    for name, text in roots.items():
-        wishes.setdefault(name, []).append(Wish(parse_requirement(text), "the deployment"))
+    for target, wanted in roots.items():
+        for name, text in wanted.items():
+            wishes.setdefault(name, []).append(_wish(target, name, text))
     seen: set[str] = set()
-    waiting = list(roots)
+    waiting = list(wishes)
     while waiting:
         name = waiting.pop()
         if name in seen or name not in chosen:
@@ -65,6 +75,13 @@ def _wishes(roots: Mapping[str, str], chosen: Mapping[str, Recipe]) -> dict[str,
             wishes.setdefault(needed, []).append(Wish(dependency.requirement, by))
             waiting.append(needed)
     return wishes
+
+
+def _wish(target: str, name: str, text: str) -> Wish:
+    try:
+        return Wish(parse_requirement(text), target)
+    except VersionError as error:
+        raise ResolutionError(f"{target} wants {name} {text}: {error}") from error
 
 
 def _next_choice(

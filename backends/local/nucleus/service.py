@@ -9,7 +9,8 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 
 from backends.local.nucleus.componentlog import ComponentLog
@@ -20,6 +21,8 @@ from backends.local.nucleus.recipe import Recipe, Step
 logger = logging.getLogger(__name__)
 
 MAX_ERRORS = 3
+RESTARTS = {100: "the nucleus", 101: "the machine"}
+"""Exit statuses of Bootstrap that are no errors: what a nucleus would restart then."""
 LAST_WORDS = 300  # characters of a script's last line that go into a reason
 BACK_OFF_SECONDS = (0.2, 1.0)
 
@@ -41,6 +44,23 @@ Replace = Callable[[str], str]
 Environment = Callable[[], Mapping[str, str]]
 
 
+@dataclass(frozen=True, slots=True)
+class Lifecycle:
+    """The text that would run. A difference means a restart, and that step once more."""
+
+    bootstrap: str
+    install: str
+    rest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Which steps need not run before the component can start."""
+
+    bootstrap: bool = False
+    install: bool = False
+
+
 class StepFailedError(Exception):
     """A step ended badly; the message is for people."""
 
@@ -60,11 +80,11 @@ class Service:
         environment: Environment,
         dependencies_ready: "Callable[[Service], Awaitable[None]] | None" = None,
         changed: "Callable[[Service], None]" = lambda _service: None,
-        *,
-        installed: bool = False,
+        done: Done | None = None,
     ) -> None:
         self.recipe = recipe
-        self.state = State.INSTALLED if installed else State.NEW
+        self._done = done or Done()
+        self.state = State.INSTALLED if self._done.install else State.NEW
         self.state_time = time.time()
         self.reason = ""
         self.lifecycle = lifecycle_text(recipe, replace)
@@ -73,7 +93,6 @@ class Service:
         self._environment = environment
         self._dependencies_ready = dependencies_ready
         self._changed = changed
-        self._installed = installed
         self._started = False
         self._base: Mapping[str, str] = {}
         self._last_line = ""
@@ -83,9 +102,12 @@ class Service:
         self._report: asyncio.Future[State] | None = None
         self._log = ComponentLog(layout.log(recipe.name), recipe.name)
 
-    @property
-    def is_installed(self) -> bool:
-        return self._installed
+    def still_done(self, lifecycle: Lifecycle) -> Done:
+        """What need not be done again when the same version goes on with that lifecycle."""
+        bootstrap = self._done.bootstrap and self.lifecycle.bootstrap == lifecycle.bootstrap
+        same_install = bootstrap and self.lifecycle.install == lifecycle.install
+        sound = self.state is not State.BROKEN
+        return Done(bootstrap, self._done.install and same_install and sound)
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._live(), name=f"component {self.recipe.name}")
@@ -136,12 +158,16 @@ class Service:
                 return
 
     async def _install(self) -> None:
-        if self._installed:
+        if self._done.install:
             return
         self._set(State.NEW)
-        for step in ("bootstrap", "install"):
-            await self._run_step(step)
-        self._installed = True
+        if not self._done.bootstrap:
+            code = await self._run_step("bootstrap", (0, *RESTARTS))
+            self._done = Done(bootstrap=True)
+            if code in RESTARTS:
+                self._log.event("WARN", f"Bootstrap asks to restart {RESTARTS[code]}", self.state)
+        await self._run_step("install")
+        self._done = Done(bootstrap=True, install=True)
         self._set(State.INSTALLED)
 
     async def _serve(self) -> None:
@@ -233,11 +259,11 @@ class Service:
         except StepFailedError as error:
             self._log.event("WARN", f"Shutdown failed: {error}", self.state)
 
-    async def _run_step(self, name: str) -> None:
-        """A step that is over when its script is. Raises StepFailedError."""
+    async def _run_step(self, name: str, good: Container[int] = (0,)) -> int:
+        """The exit status of a step that is over when its script is. Raises StepFailedError."""
         step = self.recipe.steps.get(name)
         if step is None or self._skipped(step):
-            return
+            return 0
         process = await self._launch(name, step, keep=False)
         try:
             async with asyncio.timeout(step.timeout):
@@ -247,8 +273,9 @@ class Service:
             raise StepFailedError(reason) from error
         finally:
             await process.stop()
-        if code != 0:
+        if code not in good:
             raise StepFailedError(f"{name.capitalize()} ended with exit status {code}")
+        return code
 
     async def _spawn(self, name: str, step: Step, *, keep: bool = False) -> Process:
         await self._end_process()
@@ -316,8 +343,7 @@ class Service:
         self._changed(self)
 
 
-def lifecycle_text(recipe: Recipe, replace: Replace) -> tuple[str, str]:
-    """What would run: (of bootstrap and install, of the rest). A difference means a restart."""
+def lifecycle_text(recipe: Recipe, replace: Replace) -> Lifecycle:
     environment = sorted((k, replace(v)) for k, v in recipe.environment.items())
 
     def text(names: set[str]) -> str:
@@ -337,5 +363,5 @@ def lifecycle_text(recipe: Recipe, replace: Replace) -> tuple[str, str]:
             + environment
         )
 
-    first = {"bootstrap", "install"}
-    return text(first), text(set(recipe.steps) - first)
+    rest = set(recipe.steps) - {"bootstrap", "install"}
+    return Lifecycle(text({"bootstrap"}), text({"install"}), text(rest))

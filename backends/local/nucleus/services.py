@@ -10,7 +10,7 @@ from backends.local.nucleus.ipc import Tokens
 from backends.local.nucleus.layout import Layout
 from backends.local.nucleus.recipe import Recipe
 from backends.local.nucleus.resolution import NUCLEUS_VERSION, in_order
-from backends.local.nucleus.service import READY, Service, State, lifecycle_text
+from backends.local.nucleus.service import READY, Done, Service, State, lifecycle_text
 from backends.local.nucleus.variables import Variables
 
 _INHERITED = (
@@ -68,13 +68,17 @@ class Services:
         """Returns at the next change of any state."""
         await self._pulse.wait()
 
-    def stale(self, recipes: Mapping[str, Recipe]) -> list[str]:
-        """Of the components in `recipes`, those that must be (re)started to become them.
+    def stale(self, recipes: Mapping[str, Recipe], configuration: Configuration) -> list[str]:
+        """Of `recipes`, those that must be (re)started to become them with that configuration.
 
         That is: new ones, another version, changed lifecycle text, BROKEN ones, and whoever has a
         hard dependency on one of these.
         """
-        wrong = {name for name, recipe in recipes.items() if self._differs(recipe, recipes)}
+        wrong = {
+            name
+            for name, recipe in recipes.items()
+            if self._differs(recipe, recipes, configuration)
+        }
         while True:
             more = {
                 name
@@ -86,11 +90,13 @@ class Services:
                 return [name for name in _order(recipes) if name in wrong]
             wrong |= more
 
-    def _differs(self, recipe: Recipe, recipes: Mapping[str, Recipe]) -> bool:
+    def _differs(
+        self, recipe: Recipe, recipes: Mapping[str, Recipe], configuration: Configuration
+    ) -> bool:
         known = self._services.get(recipe.name)
         if known is None or known.state is State.BROKEN:
             return True
-        text = lifecycle_text(recipe, self._variables(recipe, recipes).replace)
+        text = lifecycle_text(recipe, self._variables(recipe, recipes, configuration).replace)
         return known.recipe.version != recipe.version or known.lifecycle != text
 
     async def replace(self, names: Sequence[str], recipes: Mapping[str, Recipe]) -> None:
@@ -98,10 +104,17 @@ class Services:
         async with self._lock:
             await self._replace(names, recipes)
 
-    async def _replace(self, names: Sequence[str], recipes: Mapping[str, Recipe]) -> None:
+    async def bring_back(self, recipes: Mapping[str, Recipe]) -> None:
+        """Starts what ran before the device was off: installed anew, bootstrapped long ago."""
+        async with self._lock:
+            await self._replace(_order(recipes), recipes, back=True)
+
+    async def _replace(
+        self, names: Sequence[str], recipes: Mapping[str, Recipe], *, back: bool = False
+    ) -> None:
         for name in reversed(_order({n: recipes[n] for n in names})):
             await self._stop(name)
-        fresh = {name: self._make(recipes[name], recipes) for name in names}
+        fresh = {name: self._make(recipes[name], recipes, back) for name in names}
         self._services.update(fresh)
         for service in fresh.values():
             self._tell(service)
@@ -127,15 +140,12 @@ class Services:
             await self._services[name].stop()
             self._tokens.revoke(name)
 
-    def _make(self, recipe: Recipe, recipes: Mapping[str, Recipe]) -> Service:
-        replace = self._variables(recipe, recipes).replace
+    def _make(self, recipe: Recipe, recipes: Mapping[str, Recipe], back: bool) -> Service:
+        replace = self._variables(recipe, recipes, self._configuration).replace
         known = self._services.get(recipe.name)
-        same_install = (
-            known is not None
-            and known.is_installed
-            and known.recipe.version == recipe.version
-            and known.lifecycle[0] == lifecycle_text(recipe, replace)[0]
-        )
+        done = Done(bootstrap=back)
+        if known is not None and known.recipe.version == recipe.version:
+            done = known.still_done(lifecycle_text(recipe, replace))
         return Service(
             recipe,
             self._layout,
@@ -143,11 +153,13 @@ class Services:
             lambda: self._environment(recipe.name),
             self._dependencies_ready,
             self._on_state,
-            installed=same_install,
+            done,
         )
 
-    def _variables(self, recipe: Recipe, recipes: Mapping[str, Recipe]) -> Variables:
-        return Variables(recipe, recipes, self._configuration, self._layout, self._thing)
+    def _variables(
+        self, recipe: Recipe, recipes: Mapping[str, Recipe], configuration: Configuration
+    ) -> Variables:
+        return Variables(recipe, recipes, configuration, self._layout, self._thing)
 
     def _environment(self, name: str) -> dict[str, str]:
         token = self._tokens.issue(name)
