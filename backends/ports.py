@@ -13,6 +13,7 @@ from backends.artifacts import (
     ComponentVersion,
     Deployment,
     DeviceResult,
+    ModelInput,
     PackedData,
     Pictures,
     Platform,
@@ -69,7 +70,12 @@ class Compiler(Protocol):
     """Compiles a trained model for a platform into a DLR model folder. Raises JobError."""
 
     def compile(
-        self, job: str, model: TrainedModel, platform: Platform, on_line: OnLine
+        self,
+        job: str,
+        model: TrainedModel,
+        platform: Platform,
+        on_line: OnLine,
+        takes: ModelInput = "model",
     ) -> CompiledModel: ...
 
 
@@ -88,8 +94,10 @@ class ComponentStore(Protocol):
     """Keeps component versions. The same content again gives the same version."""
 
     def publish(
-        self, recipe: Mapping[str, object], artifacts: Sequence[Path]
-    ) -> ComponentVersion: ...
+        self, recipe: Mapping[str, object], artifacts: Sequence[Path], first: str = "1.0.0"
+    ) -> ComponentVersion:
+        """Keep `recipe` as the next version; as `first`, where there is none yet."""
+        ...
 
     def find(self, name: str, version: str) -> ComponentVersion | None: ...
 

@@ -43,6 +43,12 @@ class Classifier:
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
         self.metadata: ModelMetadata = read_metadata(self.folder)
+        if self.metadata.takes != "model":
+            reason = (
+                "it is built for the input of AWS's public inference component, which this one "
+                "does not feed: deploy the model of `edgeward run`"
+            )
+            raise ModelFolderError(str(folder), reason)
         try:
             self.preprocessing = Preprocessing.from_dict(self.metadata.preprocessing)
         except ValueError as error:

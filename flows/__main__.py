@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from backends.errors import EdgewardError, GateRefusedError
+from flows.public_model import public_model
 
 app = typer.Typer(
     help="Take an image classifier from data to edge devices, and keep it honest there.",
@@ -171,6 +172,9 @@ def doctor(as_json: Json = False) -> None:
                 typer.echo(f"         → {finding.remedy}")
     if not all(finding.healthy for finding in findings):
         raise typer.Exit(4)
+
+
+app.command("public-model")(_command(public_model))
 
 
 @device.command("list")

@@ -283,6 +283,7 @@ def _training_facts(trained: TrainedModel) -> dict[str, Any]:
         "images_per_second": trained.images_per_second,
         "epochs": len(trained.epochs),
         "hyperparameters": trained.hyperparameters,
+        "archive": trained.archive,
     }
 
 

@@ -17,6 +17,14 @@ _RUNTIME_FILES = ("install_runtime.py", "requirements.txt")
 _EARLIEST = (1980, 1, 1, 0, 0, 0)  # the first moment that a ZIP can name
 
 
+PUBLIC_STEM: dict[Platform, str] = {
+    "linux-x86_64": "DLR-resnet50-x86_64-cpu-ImageClassification",
+    "linux-aarch64": "DLR-resnet50-aarch64-cpu-ImageClassification",
+    "linux-armv7l": "DLR-resnet50-armv7l-cpu-ImageClassification",
+}
+"""The folders that AWS's public inference component looks into, whatever network is in them."""
+
+
 def model_stem(platform: Platform) -> str:
     """Name of the model's archive and of the folder that it becomes on the device."""
     return f"edgeward-model-{platform}"
@@ -34,6 +42,21 @@ def package_model(compiled: CompiledModel, into: Path) -> Path:
         draft = Path(scratch) / package.name
         _write(draft, ((path.name, path) for path in files))
         check_model_package(draft, compiled.platform)
+        draft.replace(package)
+    return package
+
+
+def package_public_model(compiled: CompiledModel, into: Path) -> Path:
+    """Zip a folder that was compiled for AWS's public component, named and laid out as it wants.
+
+    The same folder gives the same bytes. Raises PackageError; there is no zip then.
+    """
+    files = [path for path in compiled.folder.iterdir() if path.is_file()]
+    package = into / f"{PUBLIC_STEM[compiled.platform]}.zip"
+    with tempfile.TemporaryDirectory(prefix=".packing-", dir=_made(into)) as scratch:
+        draft = Path(scratch) / package.name
+        _write(draft, ((path.name, path) for path in files))
+        check_model_package(draft, compiled.platform, "public-component")
         draft.replace(package)
     return package
 

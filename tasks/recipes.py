@@ -19,7 +19,7 @@ from edge.contract import (
     RUNTIME_COMPONENT,
     RUNTIME_PYTHON,
 )
-from tasks.packaging import INFERENCE_STEM, RUNTIME_STEM, model_stem
+from tasks.packaging import INFERENCE_STEM, PUBLIC_STEM, RUNTIME_STEM, model_stem
 
 PUBLISHER = "Edgeward"
 ARCHITECTURE: dict[Platform, str] = {
@@ -27,6 +27,7 @@ ARCHITECTURE: dict[Platform, str] = {
     "linux-aarch64": "aarch64",
     "linux-armv7l": "arm",
 }
+PUBLIC_MODEL_STORE = "variant.DLR.ImageClassification.ModelStore"
 PLATFORMS: tuple[Platform, ...] = tuple(ARCHITECTURE)
 
 _COMPATIBLE = ">=1.0.0 <2.0.0"
@@ -70,6 +71,15 @@ def model_recipe(platforms: Iterable[Platform]) -> dict[str, Any]:
             )
             for platform in platforms
         ],
+    )
+
+
+def model_store_recipe(platforms: Iterable[Platform]) -> dict[str, Any]:
+    """The model store of AWS's public inference component, with our model in it; nothing to run."""
+    return _recipe(
+        PUBLIC_MODEL_STORE,
+        "An image classifier that aws.greengrass.DLRImageClassification runs unchanged.",
+        [_manifest(platform, PUBLIC_STEM[platform], {}) for platform in platforms],
     )
 
 
