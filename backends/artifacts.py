@@ -170,6 +170,15 @@ class CompiledModel:
 
 
 @dataclass(frozen=True, slots=True)
+class Wheels:
+    """All that a device of `platform` with Python `python` installs, and where it lies."""
+
+    folder: Path
+    platform: Platform
+    python: str
+
+
+@dataclass(frozen=True, slots=True)
 class Verification:
     """What the very package that ships did in the real runtime; `executed` False: not on this CPU.
 

@@ -11,6 +11,7 @@ from backends.local.packer import LocalPacker
 from backends.local.predictor import LocalPredictor
 from backends.local.trainer import LocalTrainer
 from backends.local.verifier import LocalVerifier
+from backends.local.wheels import LocalWheels
 from backends.ports import Backend
 from backends.settings import PROJECT, Settings
 from backends.tracking import MlflowTracker
@@ -38,6 +39,7 @@ def connect(settings: Settings, max_usd: float) -> Backend:
         predictor=LocalPredictor(jobs),
         compiler=LocalCompiler(jobs, local.compile_cpu),
         verifier=LocalVerifier(local.device_python, PROJECT, root / "jobs"),
+        wheels=LocalWheels(root / "cache" / "wheels", PROJECT / "requirements" / "device.txt"),
         components=local_components(settings),
         fleet=local_fleet(settings),
         tracker=MlflowTracker(root / "mlflow", settings.mlflow.uri),

@@ -21,6 +21,7 @@ from backends.artifacts import (
     RegisteredModel,
     TrainedModel,
     Verification,
+    Wheels,
 )
 
 Progress = Callable[[int, int], None]
@@ -88,6 +89,17 @@ class Verifier(Protocol):
     def verify(
         self, job: str, package: Path, platform: Platform, pictures: Path, expected: Predictions
     ) -> Verification: ...
+
+
+class WheelHouse(Protocol):
+    """Has what devices install, for those without a network. A repeated call fetches nothing.
+
+    Raises InvalidInputError (there is no such wheel), BackendUnavailableError.
+    """
+
+    def gather(self, platform: Platform, python: str) -> Wheels:
+        """The wheels for `platform` and Python `python`, as in "3.11"."""
+        ...
 
 
 class ComponentStore(Protocol):
@@ -174,6 +186,7 @@ class Backend:
     predictor: Predictor
     compiler: Compiler
     verifier: Verifier
+    wheels: WheelHouse
     components: ComponentStore
     fleet: Fleet
     tracker: Tracker

@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from backends.artifacts import CompiledModel, Platform
+from backends.artifacts import CompiledModel, Platform, Wheels
 from backends.errors import InvalidInputError, PackageError
 from backends.package_rules import check_model_package
 
@@ -28,6 +28,11 @@ PUBLIC_STEM: dict[Platform, str] = {
 def model_stem(platform: Platform) -> str:
     """Name of the model's archive and of the folder that it becomes on the device."""
     return f"edgeward-model-{platform}"
+
+
+def runtime_stem(platform: Platform | None) -> str:
+    """Name of the runtime's archive: the one with the wheels of `platform`, or the one without."""
+    return f"{RUNTIME_STEM}-{platform}" if platform else RUNTIME_STEM
 
 
 def package_model(compiled: CompiledModel, into: Path) -> Path:
@@ -75,13 +80,16 @@ def package_inference(into: Path, edge: Path = EDGE) -> Path:
     return package
 
 
-def package_runtime(into: Path, edge: Path = EDGE) -> Path:
-    """Zip the installer of the device's Python requirements, flat."""
+def package_runtime(into: Path, edge: Path = EDGE, wheels: Wheels | None = None) -> Path:
+    """Zip the installer of the device's Python requirements; with `wheels`, it needs no network."""
     for name in _RUNTIME_FILES:
         if not (edge / name).is_file():
             raise PackageError(RUNTIME_STEM, f"{name} is missing in {edge}")
-    package = _made(into) / f"{RUNTIME_STEM}.zip"
-    _write(package, ((name, edge / name) for name in _RUNTIME_FILES))
+    package = _made(into) / f"{runtime_stem(wheels.platform if wheels else None)}.zip"
+    files = [(name, edge / name) for name in _RUNTIME_FILES]
+    if wheels:
+        files += [(f"wheels/{path.name}", path) for path in wheels.folder.iterdir()]
+    _write(package, files)
     return package
 
 

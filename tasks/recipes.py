@@ -6,7 +6,7 @@ the model writes `location`, the runtime an executable `python`. A recipe has no
 component store gives it one.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from backends.artifacts import Platform
@@ -19,7 +19,7 @@ from edge.contract import (
     RUNTIME_COMPONENT,
     RUNTIME_PYTHON,
 )
-from tasks.packaging import INFERENCE_STEM, PUBLIC_STEM, RUNTIME_STEM, model_stem
+from tasks.packaging import INFERENCE_STEM, PUBLIC_STEM, model_stem, runtime_stem
 
 PUBLISHER = "Edgeward"
 ARCHITECTURE: dict[Platform, str] = {
@@ -29,6 +29,14 @@ ARCHITECTURE: dict[Platform, str] = {
 }
 PUBLIC_MODEL_STORE = "variant.DLR.ImageClassification.ModelStore"
 PLATFORMS: tuple[Platform, ...] = tuple(ARCHITECTURE)
+
+VARIANT_DLR = "variant.DLR"
+_VARIANT_VERSIONS = ">=1.6.5 <1.7.0"
+# Where variant.DLR makes its environment: by venv on ARM, by conda on x86_64.
+_VARIANT_PYTHON = ":".join(
+    f"../variant.DLR/greengrass_ml/greengrass_ml_dlr_{kind}/bin/python"
+    for kind in ("venv", "conda")
+)
 
 _COMPATIBLE = ">=1.0.0 <2.0.0"
 _PIP_SECONDS = "900"
@@ -83,16 +91,24 @@ def model_store_recipe(platforms: Iterable[Platform]) -> dict[str, Any]:
     )
 
 
-def runtime_recipe() -> dict[str, Any]:
-    """The runtime component: an interpreter with DLR, found (`Python`) or installed (empty)."""
-    script = _INSTALL_RUNTIME.format(stem=RUNTIME_STEM)
-    lifecycle = {"Install": {"Script": script, "Timeout": _PIP_SECONDS}}
+def runtime_recipe(variant_dlr: bool = False, wheels: Collection[Platform] = ()) -> dict[str, Any]:
+    """The runtime component: an interpreter with DLR, found (`Python`) or installed (empty).
+
+    `variant_dlr`: found where AWS's runtime component makes it. `wheels`: the platforms that have
+    an archive of their own, from which it is installed without a network.
+    """
+    stems = {name: runtime_stem(name if name in wheels else None) for name in PLATFORMS}
     return _recipe(
         RUNTIME_COMPONENT,
         "The DLR runtime and what else the inference component imports.",
-        [_manifest(platform, RUNTIME_STEM, lifecycle) for platform in PLATFORMS],
-        configuration={"Python": ""},
+        [_manifest(name, stem, _installation(stem)) for name, stem in stems.items()],
+        configuration={"Python": _VARIANT_PYTHON if variant_dlr else ""},
+        dependencies={VARIANT_DLR: _VARIANT_VERSIONS} if variant_dlr else None,
     )
+
+
+def _installation(stem: str) -> dict[str, Any]:
+    return {"Install": {"Script": _INSTALL_RUNTIME.format(stem=stem), "Timeout": _PIP_SECONDS}}
 
 
 def inference_recipe() -> dict[str, Any]:
@@ -106,7 +122,7 @@ def inference_recipe() -> dict[str, Any]:
         "Classifies pictures on the device and publishes what it sees.",
         [_manifest(platform, INFERENCE_STEM, lifecycle) for platform in PLATFORMS],
         configuration=DEFAULT_CONFIGURATION,
-        dependencies=(RUNTIME_COMPONENT, MODEL_COMPONENT),
+        dependencies={RUNTIME_COMPONENT: _COMPATIBLE, MODEL_COMPONENT: _COMPATIBLE},
     )
 
 
@@ -115,7 +131,7 @@ def _recipe(
     description: str,
     manifests: list[dict[str, Any]],
     configuration: Mapping[str, Any] | None = None,
-    dependencies: Iterable[str] = (),
+    dependencies: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     recipe: dict[str, Any] = {
         "RecipeFormatVersion": FORMAT_VERSION,
@@ -127,8 +143,8 @@ def _recipe(
     if configuration:
         recipe["ComponentConfiguration"] = {"DefaultConfiguration": dict(configuration)}
     needed = {
-        other: {"VersionRequirement": _COMPATIBLE, "DependencyType": "HARD"}
-        for other in dependencies
+        other: {"VersionRequirement": versions, "DependencyType": "HARD"}
+        for other, versions in (dependencies or {}).items()
     }
     if needed:
         recipe["ComponentDependencies"] = needed
