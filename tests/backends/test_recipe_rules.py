@@ -8,7 +8,13 @@ import pytest
 
 from backends.errors import PackageError
 from backends.recipe_rules import check_recipe
-from tasks.recipes import PLATFORMS, inference_recipe, model_recipe, runtime_recipe
+from tasks.recipes import (
+    PLATFORMS,
+    inference_recipe,
+    model_recipe,
+    model_store_recipe,
+    runtime_recipe,
+)
 
 Recipe = dict[str, Any]
 
@@ -31,8 +37,14 @@ def put(*path: str | int, value: Any) -> Callable[[Recipe], None]:
 
 @pytest.mark.parametrize(
     "recipe",
-    [model_recipe(PLATFORMS), runtime_recipe(), inference_recipe()],
-    ids=["model", "runtime", "inference"],
+    [
+        model_recipe(PLATFORMS),
+        model_store_recipe(PLATFORMS),
+        runtime_recipe(),
+        runtime_recipe(variant_dlr=True, wheels=PLATFORMS),
+        inference_recipe(),
+    ],
+    ids=["model", "model-store", "runtime", "runtime-of-others", "inference"],
 )
 def test_our_own_recipes_pass(recipe: Recipe) -> None:
     check_recipe(versioned(recipe))

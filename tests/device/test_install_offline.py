@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -41,9 +40,7 @@ def test_the_component_starts_from_an_archive_alone(tmp_path: Path) -> None:
     install += ["--requirements", str(folder / "requirements.txt")]
 
     subprocess.run(install, env=environment, check=True, capture_output=True)
-    began = time.monotonic()
     subprocess.run(install, env=environment, check=True, capture_output=True)
-    seconds = time.monotonic() - began
     environment["PYTHONPATH"] += f":{PROJECT}"
     started = subprocess.run(
         [str(work / "python"), "-c", PROBE],
@@ -54,5 +51,4 @@ def test_the_component_starts_from_an_archive_alone(tmp_path: Path) -> None:
     )
 
     assert Path(started.stdout.strip()).parent == work
-    assert seconds < 2, "a nucleus installs at each of its starts"
     assert attempts(tmp_path) == []
