@@ -6,7 +6,7 @@ python -m benchmarks [NAME …]
 import subprocess
 import sys
 
-BENCHMARKS = ("latency", "memory", "ingest", "overhead")
+BENCHMARKS = ("latency", "memory", "loop", "ingest", "overhead")
 
 
 def main() -> int:

@@ -27,7 +27,7 @@ from linking import FLAGS, link
 from model_metadata import INPUTS, MODEL, PUBLIC_COMPONENT, Compiled, write_metadata
 from public_input import with_public_input
 from runtime_library import NAME, VERSION, copy_runtime
-from targets import suitable_threads, tvm_target
+from targets import are_linked, suitable_threads, tvm_target
 
 if TYPE_CHECKING:
     from model_files import Model
@@ -147,8 +147,12 @@ def _build(model: Model, request: Request, into: Path) -> tuple[dict[str, Any], 
         module = with_public_input(module, request.width, request.height)
     typed = relay.transform.InferType()(module)
     threads = suitable_threads(relay.analysis.get_total_mac_number(typed["main"]))
+    linked = are_linked(sum(weights.numpy().nbytes for weights in constants.values()))
+    executor = relay.backend.Executor("graph", {"link-params": linked})
     with tvm.transform.PassContext(opt_level=OPT_LEVEL):
-        library = relay.build(module, target=tvm.target.Target(target), params=constants)
+        library = relay.build(
+            module, target=tvm.target.Target(target), executor=executor, params=constants
+        )
     library.get_lib().export_library(str(into / "compiled.so"), fcompile=link)
     (into / "compiled_model.json").write_text(library.get_graph_json(), encoding="utf-8")
     (into / "compiled.params").write_bytes(relay.save_param_dict(library.get_params()))
@@ -157,7 +161,11 @@ def _build(model: Model, request: Request, into: Path) -> tuple[dict[str, Any], 
         "version": tvm.__version__,
         "wheel": f"hhb-tvm=={version('hhb-tvm')}",
         "target": target,
-        "flags": {"opt_level": str(OPT_LEVEL), "link": f"ld.lld {' '.join(FLAGS)}"},
+        "flags": {
+            "opt_level": str(OPT_LEVEL),
+            "link-params": str(linked),
+            "link": f"ld.lld {' '.join(FLAGS)}",
+        },
     }
     return compiler, threads
 
