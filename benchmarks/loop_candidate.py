@@ -14,12 +14,11 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from datetime import UTC
 
 from edge.messages import result_message
 
@@ -94,7 +93,7 @@ def _look(classify: Classify, picture: str) -> dict[str, Any]:
         max_results=5,
         image_id="0" * 64,
         latency_ms=milliseconds,
-        taken_at=_now(),
+        taken_at=datetime.now(timezone.utc),
     )
 
 
@@ -113,12 +112,6 @@ def _timed(infer: Callable[[], Any]) -> tuple[list[float], float]:
     started = time.perf_counter()
     probabilities = infer()
     return probabilities.tolist(), (time.perf_counter() - started) * 1000
-
-
-def _now() -> Any:
-    from datetime import datetime
-
-    return datetime.now(UTC)
 
 
 def _resident_megabytes() -> float:
