@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 Platform = Literal["linux-x86_64", "linux-aarch64", "linux-armv7l"]
+ModelInput = Literal["model", "public-component"]
+"""What a compiled model takes: what our component feeds, or what AWS's own feeds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,15 @@ class CompiledModel:
     seconds: float
     bytes: int
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wheels:
+    """All that a device of `platform` with Python `python` installs, and where it lies."""
+
+    folder: Path
+    platform: Platform
+    python: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import math
 
-from backends.local.compiler import LocalCompiler
+from backends.local.compiler import HOST_CPU, LocalCompiler
 from backends.local.components import LocalComponents
 from backends.local.fleet import LocalFleet
 from backends.local.jobs import LocalJobs
@@ -11,6 +11,7 @@ from backends.local.packer import LocalPacker
 from backends.local.predictor import LocalPredictor
 from backends.local.trainer import LocalTrainer
 from backends.local.verifier import LocalVerifier
+from backends.local.wheels import LocalWheels
 from backends.ports import Backend
 from backends.settings import PROJECT, Settings
 from backends.tracking import MlflowTracker
@@ -38,6 +39,7 @@ def connect(settings: Settings, max_usd: float) -> Backend:
         predictor=LocalPredictor(jobs),
         compiler=LocalCompiler(jobs, local.compile_cpu),
         verifier=LocalVerifier(local.device_python, PROJECT, root / "jobs"),
+        wheels=LocalWheels(root / "cache" / "wheels", PROJECT / "requirements" / "device.txt"),
         components=local_components(settings),
         fleet=local_fleet(settings),
         tracker=MlflowTracker(root / "mlflow", settings.mlflow.uri),
@@ -45,15 +47,22 @@ def connect(settings: Settings, max_usd: float) -> Backend:
     )
 
 
-def local_fleet(settings: Settings) -> LocalFleet:
-    """The devices of this machine."""
-    return LocalFleet(settings)
+def fleet_compiler(settings: Settings) -> LocalCompiler:
+    """Compiles for devices elsewhere: never for what only the CPU of this machine has."""
+    local = settings.backend
+    jobs = LocalJobs(settings.root, local.jobs_python, local.job_seconds, threads=local.job_threads)
+    return LocalCompiler(jobs, "" if local.compile_cpu == HOST_CPU else local.compile_cpu)
 
 
 def local_components(settings: Settings) -> LocalComponents:
     """The component store of this machine."""
     root = settings.root
     return LocalComponents(root / "components", LocalObjects(root / "objects"))
+
+
+def local_fleet(settings: Settings) -> LocalFleet:
+    """The devices of this machine."""
+    return LocalFleet(settings)
 
 
 def _budget_seconds(usd_per_hour: float, max_usd: float) -> float:

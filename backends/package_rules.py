@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.archives import check_unarchive, unpack
-from backends.artifacts import Platform
+from backends.artifacts import ModelInput, Platform
 from backends.elf import library_platform
 from backends.errors import PackageError
 from edge.contract import ModelFolderError, SelfTest, read_metadata
@@ -34,14 +34,19 @@ A new pair belongs here once benchmarks and verification have run with it.
 """
 
 
-def check_model_package(package: Path, platform: Platform) -> None:
-    """Raise PackageError that names why the zip `package` must not ship to `platform`."""
+def check_model_package(package: Path, platform: Platform, takes: ModelInput = "model") -> None:
+    """Raise PackageError that names why the zip `package` must not ship to `platform`.
+
+    `takes` is what the component feeds that it is for.
+    """
     check_unarchive(package, "ZIP")
     with tempfile.TemporaryDirectory(prefix="edgeward-package-") as scratch:
-        check_model_folder(unpack(package, Path(scratch)), platform, package.name)
+        check_model_folder(unpack(package, Path(scratch)), platform, package.name, takes)
 
 
-def check_model_folder(folder: Path, platform: Platform, name: str) -> None:
+def check_model_folder(
+    folder: Path, platform: Platform, name: str, takes: ModelInput = "model"
+) -> None:
     """The same for an unpacked model; `name` is what the error calls it."""
     if below := sorted(path.name for path in folder.iterdir() if path.is_dir()):
         raise PackageError(name, f"holds the folder {below[0]!r}: DLR reads the top level only")
@@ -49,6 +54,8 @@ def check_model_folder(folder: Path, platform: Platform, name: str) -> None:
         metadata = read_metadata(folder)
     except ModelFolderError as error:
         raise PackageError(name, error.reason) from error
+    if metadata.takes != takes:
+        raise PackageError(name, f"its input is {metadata.takes!r}, its component feeds {takes!r}")
     meta = json.loads((folder / "compiled.meta").read_text(encoding="utf-8"))
     _check_outputs(folder, len(metadata.labels), name)
     _check_platform(folder, meta, platform, name)

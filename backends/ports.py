@@ -13,6 +13,7 @@ from backends.artifacts import (
     ComponentVersion,
     Deployment,
     DeviceResult,
+    ModelInput,
     PackedData,
     Pictures,
     Platform,
@@ -20,6 +21,7 @@ from backends.artifacts import (
     RegisteredModel,
     TrainedModel,
     Verification,
+    Wheels,
 )
 
 Progress = Callable[[int, int], None]
@@ -69,7 +71,12 @@ class Compiler(Protocol):
     """Compiles a trained model for a platform into a DLR model folder. Raises JobError."""
 
     def compile(
-        self, job: str, model: TrainedModel, platform: Platform, on_line: OnLine
+        self,
+        job: str,
+        model: TrainedModel,
+        platform: Platform,
+        on_line: OnLine,
+        takes: ModelInput = "model",
     ) -> CompiledModel: ...
 
 
@@ -84,12 +91,25 @@ class Verifier(Protocol):
     ) -> Verification: ...
 
 
+class WheelHouse(Protocol):
+    """Has what devices install, for those without a network. A repeated call fetches nothing.
+
+    Raises InvalidInputError (there is no such wheel), BackendUnavailableError.
+    """
+
+    def gather(self, platform: Platform, python: str) -> Wheels:
+        """The wheels for `platform` and Python `python`, as in "3.11"."""
+        ...
+
+
 class ComponentStore(Protocol):
     """Keeps component versions. The same content again gives the same version."""
 
     def publish(
-        self, recipe: Mapping[str, object], artifacts: Sequence[Path]
-    ) -> ComponentVersion: ...
+        self, recipe: Mapping[str, object], artifacts: Sequence[Path], first: str = "1.0.0"
+    ) -> ComponentVersion:
+        """Keep `recipe` as the next version; as `first`, where there is none yet."""
+        ...
 
     def find(self, name: str, version: str) -> ComponentVersion | None: ...
 
@@ -182,6 +202,7 @@ class Backend:
     predictor: Predictor
     compiler: Compiler
     verifier: Verifier
+    wheels: WheelHouse
     components: ComponentStore
     fleet: Fleet
     tracker: Tracker

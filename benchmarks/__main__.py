@@ -6,7 +6,7 @@ python -m benchmarks [NAME …]
 import subprocess
 import sys
 
-BENCHMARKS = ("latency", "memory", "ingest", "overhead", "fleet")
+BENCHMARKS = ("latency", "memory", "loop", "ingest", "overhead", "fleet")
 
 
 def main() -> int:

@@ -30,12 +30,13 @@ def dlr(folder: Path) -> Infer:
     return classifier.classify
 
 
-def onnxruntime(folder: Path) -> Infer:
+def onnxruntime(folder: Path, spins: bool = True) -> Infer:
     import onnxruntime as ort  # type: ignore[import-untyped]
 
     ort.set_default_logger_severity(3)
     options = ort.SessionOptions()
     options.intra_op_num_threads = _cores()
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spins)))
     model = str(folder / "model.onnx")
     session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name

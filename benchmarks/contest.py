@@ -31,7 +31,7 @@ CONFIGURATION = {
     "onnxruntime": "weights constant, all graph optimisations",
 }
 _JOBS = PROJECT / ".venvs/jobs/bin/python"
-_PYTHON = {
+PYTHON = {
     "dlr": PROJECT / ".venvs/device/bin/python",
     "mxnet": _JOBS,
     "onnxruntime": Path(sys.executable),
@@ -93,7 +93,7 @@ class Competitor:
     def __init__(self, kind: str, folder: Path, side: int) -> None:
         self.kind = kind
         self._process = subprocess.Popen(
-            [_PYTHON[kind], HERE / "candidate.py", kind, folder, str(side)],
+            [PYTHON[kind], HERE / "candidate.py", kind, folder, str(side)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -24,6 +24,7 @@ FORMAT = 1
 SELF_TEST_STEM = "self-test"
 
 _IGNORED_BY_DLR = ("libdlr.so", "model-shapes.json", "hyperparams.json")
+_INPUTS = ("model", "public-component")
 _PREPROCESSING_KEYS = ("width", "height", "color", "resize", "layout", "dtype", "range")
 
 
@@ -66,7 +67,8 @@ class ModelMetadata:
     """What a model says about itself. `outputs` is the number of probabilities it gives.
 
     `architecture` is Neo's name of the CPU (X86_64, ARM64, ARM_EABIHF), "" where it is not said.
-    `threads` is how many threads suit the model; 0: as many as there are cores.
+    `threads` is how many threads suit the model; 0: as many as there are cores. `takes` is
+    "model" (what this component feeds) or "public-component" (what AWS's own feeds).
     """
 
     labels: Tuple[str, ...]
@@ -76,6 +78,7 @@ class ModelMetadata:
     architecture: str = ""
     threads: int = 0
     self_test: Optional[SelfTest] = None
+    takes: str = "model"
 
 
 def read_metadata(folder: Path) -> ModelMetadata:
@@ -102,6 +105,7 @@ def read_metadata(folder: Path) -> ModelMetadata:
             architecture=str((meta.get("Requirements") or {}).get("TargetPlatformArch", "")),
             threads=_threads(own),
             self_test=_self_test(own.get("self_test"), folder, labels),
+            takes=_takes(own),
         )
     except _Wrong as error:
         raise ModelFolderError(str(folder), str(error)) from None
@@ -194,6 +198,13 @@ def _outputs(meta: Mapping[str, Any]) -> int:
     if batch != 1 or not isinstance(count, int) or count < 1:
         raise _Wrong(f"compiled.meta must name one output of shape [1, N], not {[batch, count]}")
     return count
+
+
+def _takes(own: Mapping[str, Any]) -> str:
+    takes = own.get("input", _INPUTS[0])
+    if takes not in _INPUTS:
+        raise _Wrong(f"compiled.meta, Edgeward.input must be one of {_INPUTS}, not {takes!r}")
+    return str(takes)
 
 
 def _threads(own: Mapping[str, Any]) -> int:

@@ -16,6 +16,7 @@ import typer
 
 from backends.errors import EdgewardError, GateRefusedError
 from flows import fleet_commands, variant_commands
+from flows.public_model import public_model
 
 app = typer.Typer(
     help="Take an image classifier from data to edge devices, and keep it honest there.",
@@ -176,6 +177,7 @@ def doctor(as_json: Json = False) -> None:
 
 
 fleet_commands.add_to(app, device, _command)
+app.command("public-model")(_command(public_model))
 
 
 @device.command("list")

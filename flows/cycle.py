@@ -29,7 +29,13 @@ from tasks.accepted_data import accepted_folder
 from tasks.data_preparation import check_leakage, pack_data, prepare_pictures, split_data
 from tasks.data_understanding import ingest_pictures
 from tasks.data_validation import accept_dataset, data_limits, validate_dataset
-from tasks.deployment import Package, compile_model, publish_components, verify_package
+from tasks.deployment import (
+    Package,
+    compile_model,
+    gather_wheels,
+    publish_components,
+    verify_package,
+)
 from tasks.evaluation import evaluate, judge_accuracy, judge_against_champion, require
 from tasks.first_results import (
     await_first_results,
@@ -44,6 +50,7 @@ from tasks.first_results import (
 from tasks.job_names import job_name
 from tasks.modeling import predict_model, train_model
 from tasks.monitoring import build_baseline
+from tasks.recipes import VARIANT_DLR
 from tasks.recording import Run, new_run_id, note, note_gates, read_record, recorded, stage
 from tasks.registry import (
     digest_of,
@@ -205,7 +212,9 @@ def release(
     """
     plan, run, backend = this.plan, this.run, this.backend
     with stage(run, "publish"):
-        components = publish_components(backend.components, package, run.folder)
+        wheels = gather_wheels(backend.wheels, plan.platform, plan.device.wheels_for)
+        variant = plan.device.runtime == VARIANT_DLR
+        components = publish_components(backend.components, package, run.folder, variant, wheels)
         note(run, model_version=components[MODEL_COMPONENT].version)
     if (has := backend.fleet.platform_of(plan.thing)) != plan.platform:
         reason = f"not executed: {plan.thing} is {has}, the package is for {plan.platform}"
@@ -286,6 +295,7 @@ def _training_facts(trained: TrainedModel) -> dict[str, Any]:
         "images_per_second": trained.images_per_second,
         "epochs": len(trained.epochs),
         "hyperparameters": trained.hyperparameters,
+        "archive": trained.archive,
     }
 
 

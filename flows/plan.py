@@ -6,7 +6,7 @@ The UI shows and checks it; the command line builds it from its options.
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -53,6 +53,14 @@ class DevicePlan(BaseModel):
     statistics_interval: float = Field(30.0, gt=0, description="Seconds that a summary covers.")
     score_threshold: float = Field(0.3, ge=0, le=1, description="Least score in a message.")
     max_results: int = Field(5, ge=1, description="Most labels in a message.")
+    runtime: Literal["own", "variant.DLR"] = Field(
+        "own", description="Whose interpreter it is: our runtime component's, or AWS's."
+    )
+    wheels_for: str = Field(
+        "",
+        pattern=r"^(3\.(9|1[0-9]))?$",
+        description="The device's Python, as in 3.11: its runtime then installs without a network.",
+    )
 
     def merge(self, pictures: Path, python: str) -> dict[str, dict[str, object]]:
         """The configuration of each component, as a deployment merges it."""
@@ -64,7 +72,8 @@ class DevicePlan(BaseModel):
             "MaxResults": str(self.max_results),
             "VariantMode": "off",  # a new champion ends what was compared with the old one
         }
-        runtime: dict[str, object] = {"Python": python} if python else {}
+        given = python and self.runtime == "own" and not self.wheels_for
+        runtime: dict[str, object] = {"Python": python} if given else {}
         return {INFERENCE_COMPONENT: inference, RUNTIME_COMPONENT: runtime}
 
 

@@ -2,11 +2,13 @@
 
 A job under the SageMaker container contract. Channel `model`: a folder with model.tar.gz.
 Hyperparameters: platform, width, height, classes (JSON list of labels),
-mcpu (LLVM's name of a CPU; "host": the best one this machine has; empty: the platform's baseline).
+mcpu (LLVM's name of a CPU; "host": the best one this machine has; empty: the platform's baseline),
+input ("model", or "public-component": what AWS's own inference component feeds).
 
 model/ receives compiled.so, compiled_model.json, compiled.params, compiled.meta, synset.txt, and
 libdlr.so for x86_64. The same input gives the same bytes. The model's input is `data`
-[1, 3, height, width], RGB, float32 0..255; its output the probabilities [1, labels].
+[1, 3, height, width], RGB, float32 0..255, or [1, 224, 224, 3], BGR, for the public component; its
+output the probabilities [1, labels].
 """
 
 from __future__ import annotations
@@ -22,9 +24,10 @@ from typing import TYPE_CHECKING, Any
 
 from container import Container, RefusedError, run
 from linking import FLAGS, link
-from model_metadata import Compiled, write_metadata
+from model_metadata import INPUTS, MODEL, PUBLIC_COMPONENT, Compiled, write_metadata
+from public_input import with_public_input
 from runtime_library import NAME, VERSION, copy_runtime
-from targets import suitable_threads, tvm_target
+from targets import are_linked, suitable_threads, tvm_target
 
 if TYPE_CHECKING:
     from model_files import Model
@@ -42,27 +45,32 @@ class Request:
     height: int
     labels: tuple[str, ...]
     mcpu: str
+    takes: str
 
     @classmethod
     def read(cls, hyperparameters: Mapping[str, str]) -> Request:
         """Check the hyperparameters. Raises RefusedError that names the one that is wrong."""
-        known = {"platform", "width", "height", "classes", "mcpu"}
+        known = {"platform", "width", "height", "classes", "mcpu", "input"}
         for name in hyperparameters:
             if name not in known:
                 raise RefusedError(
                     f"{name}: unknown hyperparameter, expected {', '.join(sorted(known))}"
                 )
-        for name in sorted(known - {"mcpu"}):
+        for name in sorted(known - {"mcpu", "input"}):
             if name not in hyperparameters:
                 raise RefusedError(f"{name}: missing")
         platform, mcpu = hyperparameters["platform"], hyperparameters.get("mcpu", "")
         tvm_target(platform, mcpu)
+        takes = hyperparameters.get("input", MODEL)
+        if takes not in INPUTS:
+            raise RefusedError(f"input: {takes!r} is none of {', '.join(INPUTS)}")
         return cls(
             platform=platform,
             width=_side("width", hyperparameters["width"]),
             height=_side("height", hyperparameters["height"]),
             labels=_labels(hyperparameters["classes"]),
             mcpu=mcpu,
+            takes=takes,
         )
 
 
@@ -94,7 +102,7 @@ def compile_model(model: Model, request: Request, into: Path) -> dict[str, Any]:
             f"classes: the model's output is {output}, for {len(request.labels)} labels"
         )
     into.mkdir(parents=True, exist_ok=True)
-    compiler, threads = _build(model, shape, tvm_target(request.platform, request.mcpu), into)
+    compiler, threads = _build(model, request, into)
     digest = copy_runtime(request.platform, into)
     runtime = {"name": NAME, "version": VERSION, "sha256": digest, "threads": threads}
     write_metadata(
@@ -106,6 +114,7 @@ def compile_model(model: Model, request: Request, into: Path) -> dict[str, Any]:
             output=output,
             compiler=compiler,
             runtime=runtime,
+            takes=request.takes,
         ),
         into,
     )
@@ -123,21 +132,27 @@ def _output_shape(symbol: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(outputs[0])
 
 
-def _build(
-    model: Model, shape: tuple[int, ...], target: str, into: Path
-) -> tuple[dict[str, Any], int]:
+def _build(model: Model, request: Request, into: Path) -> tuple[dict[str, Any], int]:
     """Compile into the folder `into`; what compiled it, and how many threads suit the model."""
     os.environ["TOPHUB_LOCATION"] = "NONE"  # TVM would download tuning logs
     import tvm  # noqa: PLC0415 - after mxnet, or it crashes, and after TOPHUB_LOCATION
     from tvm import relay  # noqa: PLC0415
 
+    target = tvm_target(request.platform, request.mcpu)
+    shape = (1, 3, request.height, request.width)
     module, constants = relay.frontend.from_mxnet(
         model.symbol, {"data": shape}, arg_params=model.arguments, aux_params=model.auxiliaries
     )
+    if request.takes == PUBLIC_COMPONENT:
+        module = with_public_input(module, request.width, request.height)
     typed = relay.transform.InferType()(module)
     threads = suitable_threads(relay.analysis.get_total_mac_number(typed["main"]))
+    linked = are_linked(sum(weights.numpy().nbytes for weights in constants.values()))
+    executor = relay.backend.Executor("graph", {"link-params": linked})
     with tvm.transform.PassContext(opt_level=OPT_LEVEL):
-        library = relay.build(module, target=tvm.target.Target(target), params=constants)
+        library = relay.build(
+            module, target=tvm.target.Target(target), executor=executor, params=constants
+        )
     library.get_lib().export_library(str(into / "compiled.so"), fcompile=link)
     (into / "compiled_model.json").write_text(library.get_graph_json(), encoding="utf-8")
     (into / "compiled.params").write_bytes(relay.save_param_dict(library.get_params()))
@@ -146,7 +161,11 @@ def _build(
         "version": tvm.__version__,
         "wheel": f"hhb-tvm=={version('hhb-tvm')}",
         "target": target,
-        "flags": {"opt_level": str(OPT_LEVEL), "link": f"ld.lld {' '.join(FLAGS)}"},
+        "flags": {
+            "opt_level": str(OPT_LEVEL),
+            "link-params": str(linked),
+            "link": f"ld.lld {' '.join(FLAGS)}",
+        },
     }
     return compiler, threads
 

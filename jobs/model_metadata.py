@@ -8,6 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from public_input import SHAPE, SIDE
+
+MODEL = "model"
+PUBLIC_COMPONENT = "public-component"
+INPUTS = (MODEL, PUBLIC_COMPONENT)
+
 _NEO_ARCHITECTURE = {
     "linux-x86_64": "X86_64",
     "linux-aarch64": "ARM64",
@@ -17,7 +23,10 @@ _NEO_ARCHITECTURE = {
 
 @dataclass(frozen=True)
 class Compiled:
-    """What was compiled, for which platform, by what. `output` is the model's output shape."""
+    """What was compiled, for which platform, by what.
+
+    `output` is the model's output shape, `takes` one of INPUTS, `width` and `height` the network's.
+    """
 
     platform: str
     width: int
@@ -26,6 +35,7 @@ class Compiled:
     output: Sequence[int]
     compiler: Mapping[str, Any]
     runtime: Mapping[str, Any]
+    takes: str
 
 
 def write_metadata(compiled: Compiled, into: Path) -> None:
@@ -40,7 +50,8 @@ def write_metadata(compiled: Compiled, into: Path) -> None:
 
 
 def _metadata(compiled: Compiled) -> dict[str, Any]:
-    shape = [1, 3, compiled.height, compiled.width]
+    public = compiled.takes == PUBLIC_COMPONENT
+    shape = list(SHAPE) if public else [1, 3, compiled.height, compiled.width]
     return {
         "Requirements": {
             "TargetDeviceType": "cpu",
@@ -56,12 +67,13 @@ def _metadata(compiled: Compiled) -> dict[str, Any]:
             "format": 1,
             "platform": compiled.platform,
             "labels": list(compiled.labels),
+            "input": compiled.takes,
             "preprocessing": {
-                "width": compiled.width,
-                "height": compiled.height,
-                "color": "RGB",
+                "width": SIDE if public else compiled.width,
+                "height": SIDE if public else compiled.height,
+                "color": "BGR" if public else "RGB",
                 "resize": "bilinear",
-                "layout": "NCHW",
+                "layout": "NHWC" if public else "NCHW",
                 "dtype": "float32",
                 "range": [0, 255],
             },

@@ -13,8 +13,9 @@ from backends.artifacts import (
     Predictions,
     TrainedModel,
     Verification,
+    Wheels,
 )
-from backends.ports import Compiler, ComponentStore, Verifier
+from backends.ports import Compiler, ComponentStore, Verifier, WheelHouse
 from edge.contract import INFERENCE_COMPONENT, MODEL_COMPONENT, RUNTIME_COMPONENT
 from tasks.packaging import package_inference, package_model, package_runtime
 from tasks.recipes import inference_recipe, model_recipe, runtime_recipe
@@ -76,17 +77,39 @@ def verify_package(
 
 
 @task(**CALLS_BACKEND)
+def gather_wheels(house: WheelHouse, platform: Platform, python: str) -> Wheels | None:
+    """Fetch what a device without a network installs; nothing, where no `python` is named."""
+    if not python:
+        return None
+    wheels = house.gather(platform, python)
+    size = sum(path.stat().st_size for path in wheels.folder.iterdir()) / 1e6
+    get_run_logger().info("wheels for %s, Python %s: %.1f MB", platform, python, size)
+    return wheels
+
+
+@task(**CALLS_BACKEND)
 def publish_components(
-    store: ComponentStore, package: Package, into: Path
+    store: ComponentStore,
+    package: Package,
+    into: Path,
+    variant_dlr: bool = False,
+    wheels: Wheels | None = None,
 ) -> Mapping[str, ComponentVersion]:
-    """Publish model, runtime and inference component; what is unchanged keeps its version."""
+    """Publish model, runtime and inference component; what is unchanged keeps its version.
+
+    `variant_dlr` and `wheels` say where the runtime comes from (tasks/recipes.py).
+    """
+    runtime = runtime_recipe(variant_dlr, [wheels.platform] if wheels else [])
+    runtimes = [package_runtime(into)]
+    if wheels:
+        runtimes.append(package_runtime(into, wheels=wheels))
     recipes = {
-        MODEL_COMPONENT: (model_recipe([package.platform]), package.zip),
-        RUNTIME_COMPONENT: (runtime_recipe(), package_runtime(into)),
-        INFERENCE_COMPONENT: (inference_recipe(), package_inference(into)),
+        MODEL_COMPONENT: (model_recipe([package.platform]), [package.zip]),
+        RUNTIME_COMPONENT: (runtime, runtimes),
+        INFERENCE_COMPONENT: (inference_recipe(), [package_inference(into)]),
     }
     published = {
-        name: store.publish(recipe, [archive]) for name, (recipe, archive) in recipes.items()
+        name: store.publish(recipe, archives) for name, (recipe, archives) in recipes.items()
     }
     for name, component in published.items():
         get_run_logger().info("published %s %s", name, component.version)

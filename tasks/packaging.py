@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from backends.artifacts import CompiledModel, Platform
+from backends.artifacts import CompiledModel, Platform, Wheels
 from backends.errors import InvalidInputError, PackageError
 from backends.package_rules import check_model_package
 from tasks.self_test import KnownPicture, add_self_test
@@ -18,9 +18,22 @@ _RUNTIME_FILES = ("install_runtime.py", "requirements.txt")
 _EARLIEST = (1980, 1, 1, 0, 0, 0)  # the first moment that a ZIP can name
 
 
+PUBLIC_STEM: dict[Platform, str] = {
+    "linux-x86_64": "DLR-resnet50-x86_64-cpu-ImageClassification",
+    "linux-aarch64": "DLR-resnet50-aarch64-cpu-ImageClassification",
+    "linux-armv7l": "DLR-resnet50-armv7l-cpu-ImageClassification",
+}
+"""The folders that AWS's public inference component looks into, whatever network is in them."""
+
+
 def model_stem(platform: Platform) -> str:
     """Name of the model's archive and of the folder that it becomes on the device."""
     return f"edgeward-model-{platform}"
+
+
+def runtime_stem(platform: Platform | None) -> str:
+    """Name of the runtime's archive: the one with the wheels of `platform`, or the one without."""
+    return f"{RUNTIME_STEM}-{platform}" if platform else RUNTIME_STEM
 
 
 def package_model(
@@ -44,6 +57,21 @@ def package_model(
     return package
 
 
+def package_public_model(compiled: CompiledModel, into: Path) -> Path:
+    """Zip a folder that was compiled for AWS's public component, named and laid out as it wants.
+
+    The same folder gives the same bytes. Raises PackageError; there is no zip then.
+    """
+    files = [path for path in compiled.folder.iterdir() if path.is_file()]
+    package = into / f"{PUBLIC_STEM[compiled.platform]}.zip"
+    with tempfile.TemporaryDirectory(prefix=".packing-", dir=_made(into)) as scratch:
+        draft = Path(scratch) / package.name
+        _write(draft, ((path.name, path) for path in files))
+        check_model_package(draft, compiled.platform, "public-component")
+        draft.replace(package)
+    return package
+
+
 def package_inference(into: Path, edge: Path = EDGE) -> Path:
     """Zip the folder edge/ as the inference component ships it: below `edge/` in the archive."""
     files = [
@@ -58,13 +86,16 @@ def package_inference(into: Path, edge: Path = EDGE) -> Path:
     return package
 
 
-def package_runtime(into: Path, edge: Path = EDGE) -> Path:
-    """Zip the installer of the device's Python requirements, flat."""
+def package_runtime(into: Path, edge: Path = EDGE, wheels: Wheels | None = None) -> Path:
+    """Zip the installer of the device's Python requirements; with `wheels`, it needs no network."""
     for name in _RUNTIME_FILES:
         if not (edge / name).is_file():
             raise PackageError(RUNTIME_STEM, f"{name} is missing in {edge}")
-    package = _made(into) / f"{RUNTIME_STEM}.zip"
-    _write(package, ((name, edge / name) for name in _RUNTIME_FILES))
+    package = _made(into) / f"{runtime_stem(wheels.platform if wheels else None)}.zip"
+    files = [(name, edge / name) for name in _RUNTIME_FILES]
+    if wheels:
+        files += [(f"wheels/{path.name}", path) for path in wheels.folder.iterdir()]
+    _write(package, files)
     return package
 
 

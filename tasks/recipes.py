@@ -7,8 +7,8 @@ executable `check-model`, which a new model must pass before `location` moves. A
 version: the component store gives it one.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Literal
 
 from backends.artifacts import Platform
 from backends.recipe_rules import FORMAT_VERSION
@@ -22,7 +22,7 @@ from edge.contract import (
     RUNTIME_COMPONENT,
     RUNTIME_PYTHON,
 )
-from tasks.packaging import INFERENCE_STEM, RUNTIME_STEM, model_stem
+from tasks.packaging import INFERENCE_STEM, PUBLIC_STEM, model_stem, runtime_stem
 
 PUBLISHER = "Edgeward"
 ARCHITECTURE: dict[Platform, str] = {
@@ -30,7 +30,16 @@ ARCHITECTURE: dict[Platform, str] = {
     "linux-aarch64": "aarch64",
     "linux-armv7l": "arm",
 }
+PUBLIC_MODEL_STORE = "variant.DLR.ImageClassification.ModelStore"
 PLATFORMS: tuple[Platform, ...] = tuple(ARCHITECTURE)
+
+VARIANT_DLR = "variant.DLR"
+_VARIANT_VERSIONS = ">=1.6.5 <1.7.0"
+# Where variant.DLR makes its environment: by venv on ARM, by conda on x86_64.
+_VARIANT_PYTHON = ":".join(
+    f"../variant.DLR/greengrass_ml/greengrass_ml_dlr_{kind}/bin/python"
+    for kind in ("venv", "conda")
+)
 
 _COMPATIBLE = ">=1.0.0 <2.0.0"
 _PIP_SECONDS = "900"
@@ -110,16 +119,33 @@ def challenger_recipe(platforms: Iterable[Platform], model_version: str = "") ->
     )
 
 
-def runtime_recipe() -> dict[str, Any]:
-    """The runtime component: an interpreter with DLR, found (`Python`) or installed (empty)."""
-    script = _INSTALL_RUNTIME.format(stem=RUNTIME_STEM)
-    lifecycle = {"Install": {"Script": script, "Timeout": _PIP_SECONDS}}
+def model_store_recipe(platforms: Iterable[Platform]) -> dict[str, Any]:
+    """The model store of AWS's public inference component, with our model in it; nothing to run."""
+    return _recipe(
+        PUBLIC_MODEL_STORE,
+        "An image classifier that aws.greengrass.DLRImageClassification runs unchanged.",
+        [_manifest(platform, PUBLIC_STEM[platform], {}) for platform in platforms],
+    )
+
+
+def runtime_recipe(variant_dlr: bool = False, wheels: Collection[Platform] = ()) -> dict[str, Any]:
+    """The runtime component: an interpreter with DLR, found (`Python`) or installed (empty).
+
+    `variant_dlr`: found where AWS's runtime component makes it. `wheels`: the platforms that have
+    an archive of their own, from which it is installed without a network.
+    """
+    stems = {name: runtime_stem(name if name in wheels else None) for name in PLATFORMS}
     return _recipe(
         RUNTIME_COMPONENT,
         "The DLR runtime and what else the inference component imports.",
-        [_manifest(platform, RUNTIME_STEM, lifecycle) for platform in PLATFORMS],
-        configuration={"Python": ""},
+        [_manifest(name, stem, _installation(stem)) for name, stem in stems.items()],
+        configuration={"Python": _VARIANT_PYTHON if variant_dlr else ""},
+        dependencies={VARIANT_DLR: _needed("HARD", _VARIANT_VERSIONS)} if variant_dlr else None,
     )
+
+
+def _installation(stem: str) -> dict[str, Any]:
+    return {"Install": {"Script": _INSTALL_RUNTIME.format(stem=stem), "Timeout": _PIP_SECONDS}}
 
 
 def inference_recipe() -> dict[str, Any]:
@@ -150,7 +176,7 @@ def inference_recipe() -> dict[str, Any]:
             for nucleus, started in start.items()
         ],
         configuration=DEFAULT_CONFIGURATION,
-        dependencies={RUNTIME_COMPONENT: "HARD", MODEL_COMPONENT: "SOFT"},
+        dependencies={RUNTIME_COMPONENT: _needed("HARD"), MODEL_COMPONENT: _needed("SOFT")},
     )
 
 
@@ -176,7 +202,7 @@ def _recipe(
     description: str,
     manifests: list[dict[str, Any]],
     configuration: Mapping[str, Any] | None = None,
-    dependencies: Mapping[str, str] | None = None,
+    dependencies: Mapping[str, Mapping[str, str]] | None = None,
 ) -> dict[str, Any]:
     recipe: dict[str, Any] = {
         "RecipeFormatVersion": FORMAT_VERSION,
@@ -187,14 +213,14 @@ def _recipe(
     }
     if configuration:
         recipe["ComponentConfiguration"] = {"DefaultConfiguration": dict(configuration)}
-    needed = {
-        other: {"VersionRequirement": _COMPATIBLE, "DependencyType": kind}
-        for other, kind in (dependencies or {}).items()
-    }
-    if needed:
-        recipe["ComponentDependencies"] = needed
+    if dependencies:
+        recipe["ComponentDependencies"] = dict(dependencies)
     recipe["Manifests"] = manifests
     return recipe
+
+
+def _needed(kind: Literal["HARD", "SOFT"], versions: str = _COMPATIBLE) -> dict[str, str]:
+    return {"VersionRequirement": versions, "DependencyType": kind}
 
 
 def _manifest(

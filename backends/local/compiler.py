@@ -4,7 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from backends.artifacts import CompiledModel, Platform, TrainedModel
+from backends.artifacts import CompiledModel, ModelInput, Platform, TrainedModel
 from backends.errors import JobError
 from backends.local.jobs import LocalJobs
 from backends.ports import OnLine
@@ -27,7 +27,12 @@ class LocalCompiler:
         self._cpu = cpu
 
     def compile(
-        self, job: str, model: TrainedModel, platform: Platform, on_line: OnLine
+        self,
+        job: str,
+        model: TrainedModel,
+        platform: Platform,
+        on_line: OnLine,
+        takes: ModelInput = "model",
     ) -> CompiledModel:
         """Compile `model`; the same model and platform give the same bytes. Raises JobError."""
         hyperparameters = {
@@ -36,6 +41,7 @@ class LocalCompiler:
             "height": str(model.height),
             "classes": json.dumps(list(model.classes)),
             "mcpu": self._cpu if platform == "linux-x86_64" else "",
+            "input": takes,
         }
         made = self._jobs.run(job, PROGRAM, hyperparameters, {"model": model.archive}, on_line)
         folder = made.folder / "model"

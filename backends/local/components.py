@@ -24,7 +24,8 @@ from backends.files import replace_file
 from backends.local.objects import BUCKET, LocalObjects
 from backends.recipe_rules import check_recipe
 
-FIRST = (1, 0, 0)
+FIRST = "1.0.0"
+_PARTS = 3  # of a version
 _NAME = re.compile(r"[a-zA-Z0-9_-][a-zA-Z0-9_.-]*")
 
 
@@ -35,8 +36,12 @@ class LocalComponents:
         self._root = root
         self._objects = objects
 
-    def publish(self, recipe: Mapping[str, object], artifacts: Sequence[Path]) -> ComponentVersion:
+    def publish(
+        self, recipe: Mapping[str, object], artifacts: Sequence[Path], first: str = FIRST
+    ) -> ComponentVersion:
         """Give `recipe` (without ComponentVersion) the next free patch version and keep it.
+
+        `first` is the version of the component that has none yet.
 
         An artifact of the recipe is matched with a file of `artifacts` by the last part of its
         Uri. The same recipe and files again give the version that they already have. Raises
@@ -53,7 +58,7 @@ class LocalComponents:
                 known = self.find(name, version)
                 if known is not None and known.sha256 == content:
                     return known
-            version = _next(self.versions(name))
+            version = _next(self.versions(name), first)
             final = _with_version(draft, name, version)
             check_recipe(final)
             for file in files.values():
@@ -161,9 +166,7 @@ def _uri(name: str, version: str, file: str) -> str:
 def _numbers(version: str) -> tuple[int, ...] | None:
     parts = version.split(".")
     return (
-        tuple(map(int, parts))
-        if len(parts) == len(FIRST) and all(map(str.isdecimal, parts))
-        else None
+        tuple(map(int, parts)) if len(parts) == _PARTS and all(map(str.isdecimal, parts)) else None
     )
 
 
@@ -171,9 +174,9 @@ def _text(numbers: tuple[int, ...]) -> str:
     return ".".join(map(str, numbers))
 
 
-def _next(versions: Sequence[str]) -> str:
+def _next(versions: Sequence[str], first: str) -> str:
     if not versions:
-        return _text(FIRST)
+        return first
     *head, patch = map(int, versions[-1].split("."))
     return _text((*head, patch + 1))
 

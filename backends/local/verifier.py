@@ -25,7 +25,14 @@ from backends.package_rules import check_model_package
 RUNTIME = "libdlr"
 _REFUSED = 3  # edge.verify's exit status for a folder that is no model
 # What would make this process run otherwise than on a device.
-_FOREIGN = ("TVM_NUM_THREADS", "OMP_NUM_THREADS", "TVM_BIND_THREADS", "PYTHONHOME", "LD_PRELOAD")
+_FOREIGN = (
+    "TVM_NUM_THREADS",
+    "TVM_THREAD_POOL_SPIN_COUNT",
+    "TVM_BIND_THREADS",
+    "OMP_NUM_THREADS",
+    "PYTHONHOME",
+    "LD_PRELOAD",
+)
 
 
 @dataclass(frozen=True, slots=True)

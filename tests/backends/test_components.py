@@ -132,3 +132,14 @@ def test_two_runs_that_publish_at_once_get_two_versions(tmp_path: Path) -> None:
     assert sorted(versions) == [f"1.0.{number}" for number in range(6)]
     for version in versions:
         assert store(tmp_path).find(NAME, version) is not None
+
+
+def test_a_component_may_begin_above_the_versions_that_others_published(tmp_path: Path) -> None:
+    """A device takes the newest version in the account: ours, or AWS's own."""
+    components = store(tmp_path)
+
+    first = components.publish(recipe(), [artifact(tmp_path)], first="2.1.100")
+    again = components.publish(recipe(), [artifact(tmp_path)], first="2.1.100")
+    second = components.publish(recipe(), [artifact(tmp_path, b"newer")], first="2.1.100")
+
+    assert (first.version, again.version, second.version) == ("2.1.100", "2.1.100", "2.1.101")

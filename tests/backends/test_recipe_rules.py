@@ -13,6 +13,7 @@ from tasks.recipes import (
     challenger_recipe,
     inference_recipe,
     model_recipe,
+    model_store_recipe,
     runtime_recipe,
 )
 
@@ -40,10 +41,12 @@ def put(*path: str | int, value: Any) -> Callable[[Recipe], None]:
     [
         model_recipe(PLATFORMS),
         challenger_recipe(PLATFORMS, "1.0.3"),
+        model_store_recipe(PLATFORMS),
         runtime_recipe(),
+        runtime_recipe(variant_dlr=True, wheels=PLATFORMS),
         inference_recipe(),
     ],
-    ids=["model", "challenger", "runtime", "inference"],
+    ids=["model", "challenger", "model-store", "runtime", "runtime-of-others", "inference"],
 )
 def test_our_own_recipes_pass(recipe: Recipe) -> None:
     check_recipe(versioned(recipe))

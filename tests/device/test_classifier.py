@@ -1,16 +1,20 @@
 """DLR behind our classifier: right answers, clear refusals, and nothing sent to anyone."""
 
+import dataclasses
 import json
 import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from backends.local.compiler import LocalCompiler
+from backends.local.jobs import LocalJobs
 from backends.settings import PROJECT
 from tests.device.conftest import NETWORK_GUARD
-from tests.tiny_model import TinyModel
+from tests.tiny_model import CLASSES, HEIGHT, WIDTH, TinyModel
 
 pytestmark = [pytest.mark.device, pytest.mark.jobs]
 
@@ -80,6 +84,34 @@ def test_it_answers_as_mxnet_does_and_phones_nobody(
     assert report["version"] == "1.6.0"
     assert not report["requests"]
     assert not (tmp_path / "attempts").exists()
+
+
+def test_a_heavy_model_s_weights_are_mapped_and_its_answers_are_mxnet_s(
+    tiny_model: TinyModel,
+    jobs_python: Path,
+    device_python: Path,
+    guard: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    """Read from compiled.params, they would be in memory three times while they are loaded."""
+    archive = tiny_model.trained.archive
+    program = PROJECT / "tests/fakes/tiny_classifier.py"
+    arguments = [tmp_path, len(CLASSES), WIDTH, HEIGHT, archive.parent / "inputs.npy", 150_000]
+    subprocess.run([jobs_python, program, *map(str, arguments)], check=True, capture_output=True)
+    heavy = dataclasses.replace(tiny_model.trained, archive=tmp_path / "model.tar.gz")
+    compiler = LocalCompiler(LocalJobs(tmp_path / "home", jobs_python, seconds=300))
+
+    compiled = compiler.compile("heavy", heavy, "linux-x86_64", lambda _: None)
+    command: list[str | Path] = [device_python, "-c", CLASSIFY]
+    command += [compiled.folder, tiny_model.pictures]
+    said = subprocess.run(command, env=guard, capture_output=True, text=True, check=True)
+
+    assert compiled.flags["link-params"] == "True"
+    assert (compiled.folder / "compiled.params").stat().st_size < 10_000
+    answers = list(json.loads(said.stdout)["answers"].values())
+    expected = np.load(tmp_path / "probabilities.npy")
+    told_apart = np.ptp(expected[:, 0])
+    assert np.abs(np.array(answers) - expected).max() < told_apart / 20  # JPEG decoders differ
 
 
 def test_the_guard_itself_notices_the_telemetry_of_an_unguarded_dlr(

@@ -1,7 +1,8 @@
 """Makes a small classifier with random weights, as a training job leaves it. Runs in the jobs env.
 
-    python tiny_classifier.py FOLDER CLASSES WIDTH HEIGHT INPUTS.npy
+    python tiny_classifier.py FOLDER CLASSES WIDTH HEIGHT INPUTS.npy [UNITS]
 
+UNITS of a layer before the last make it heavy.
 FOLDER receives model.tar.gz, and probabilities.npy: what MXNet says to INPUTS [N, 3, H, W].
 """
 
@@ -32,11 +33,14 @@ def layer(data: Any, filters: int, stride: int, name: str) -> Any:
     return mx.sym.Activation(data, act_type="relu", name=f"{name}_relu")
 
 
-def network(classes: int) -> Any:
+def network(classes: int, units: int) -> Any:
     data = mx.sym.BatchNorm(mx.sym.var("data"), fix_gamma=True, eps=2e-5, name="bn_data")
     data = layer(layer(data, 8, 1, "first"), 16, 2, "second")
     data = mx.sym.Pooling(data, global_pool=True, kernel=(7, 7), pool_type="avg", name="pool")
-    scores = mx.sym.FullyConnected(mx.sym.Flatten(data), num_hidden=classes, name="fc1")
+    data = mx.sym.Flatten(data)
+    if units:
+        data = mx.sym.FullyConnected(data, num_hidden=units, name="fc0")
+    scores = mx.sym.FullyConnected(data, num_hidden=classes, name="fc1")
     return mx.sym.SoftmaxOutput(scores, name="softmax")
 
 
@@ -44,7 +48,8 @@ def main() -> None:
     folder, inputs = Path(sys.argv[1]), np.load(sys.argv[5])
     classes, width, height = map(int, sys.argv[2:5])
     shape = (1, 3, height, width)
-    model = mx.mod.Module(network(classes))
+    units = int(sys.argv[6]) if sys.argv[6:] else 0
+    model = mx.mod.Module(network(classes, units))
     model.bind([("data", shape)], [("softmax_label", (1,))], for_training=False)
     mx.random.seed(7)
     model.init_params(mx.init.Xavier(magnitude=6))

@@ -227,6 +227,30 @@ def test_results_are_shown_as_they_came(person: Person, first: Answer) -> None:
     assert lines[0]["inference-type"] == "image-classification"
 
 
+def test_a_run_s_model_is_built_for_aws_s_own_component(
+    person: Person, first: Answer, tmp_path: Path
+) -> None:
+    options = ("--platform", "linux-x86_64", "--platform", "linux-armv7l", "--json")
+    into = ("--into", str(tmp_path / "public"))
+
+    answer = person.does("public-model", "--run", first.record["run_id"], *into, *options)
+    again = person.does("public-model", *into, *options)
+
+    assert answer.status == 0, answer.err
+    made = json.loads(answer.out)
+    assert made["version"] == "2.1.100"
+    assert json.loads(again.out)["version"] == "2.1.100", "the same model is the same version"
+    recipe = person.home / "components" / made["component"] / "2.1.100.yaml"
+    assert "DLR-resnet50-armv7l-cpu-ImageClassification.zip" in recipe.read_text()
+    assert sorted(path.name for path in (tmp_path / "public").iterdir()) == [
+        "DLR-resnet50-armv7l-cpu-ImageClassification.zip",
+        "DLR-resnet50-x86_64-cpu-ImageClassification.zip",
+        "deployment.json",
+        "recipe.json",
+    ]
+    assert "aws greengrassv2 create-deployment" in answer.err
+
+
 def test_a_package_for_another_cpu_is_published_and_never_called_tested(
     person: Person, first: Answer
 ) -> None:

@@ -139,3 +139,22 @@ def test_an_interpreter_on_the_device_is_only_named_where_there_is_one() -> None
     assert with_python[RUNTIME_COMPONENT] == {"Python": "/opt/python"}
     assert without[RUNTIME_COMPONENT] == {}
     assert without[INFERENCE_COMPONENT]["ImageDirectory"] == "/camera"
+
+
+@pytest.mark.parametrize(
+    "device", [{"wheels_for": "3.11"}, {"runtime": "variant.DLR"}], ids=["wheels", "variant"]
+)
+def test_the_ready_made_interpreter_is_not_given_where_another_was_asked_for(
+    device: dict[str, str],
+) -> None:
+    """A device on this machine then shows that the installation works."""
+    usual = DevicePlan().merge(Path("/camera"), "/device/python")
+    asked = DevicePlan.model_validate(device).merge(Path("/camera"), "/device/python")
+
+    assert usual[RUNTIME_COMPONENT] == {"Python": "/device/python"}
+    assert asked[RUNTIME_COMPONENT] == {}
+
+
+def test_wheels_for_a_python_that_the_component_does_not_run_on_are_refused() -> None:
+    with pytest.raises(InvalidInputError, match=r"device\.wheels_for"):
+        plan(settings=["device.wheels_for=3.8"])

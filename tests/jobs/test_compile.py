@@ -108,11 +108,12 @@ def test_what_does_not_fit_the_model_is_refused_by_name(
     [
         ({"platform": "linux-mips"}, "platform: 'linux-mips' is none of"),
         ({"platform": "linux-aarch64", "mcpu": "host"}, "mcpu: 'host' is for linux-x86_64"),
+        ({"input": "camera"}, "input: 'camera' is none of model, public-component"),
         ({"opt_level": "4"}, "opt_level: unknown hyperparameter"),
         ({"classes": "cat,dog"}, "classes: is not JSON"),
         ({"classes": None}, "classes: missing"),
     ],
-    ids=["platform", "host", "unknown", "no json", "missing"],
+    ids=["platform", "host", "input", "unknown", "no json", "missing"],
 )
 def test_a_wrong_hyperparameter_is_written_to_the_failure_file(
     jobs_python: Path, tmp_path: Path, changed: dict[str, str | None], reason: str

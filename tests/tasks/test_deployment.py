@@ -12,13 +12,14 @@ import pytest
 import yaml
 from prefect.logging import disable_run_logger
 
-from backends.artifacts import CompiledModel, ComponentVersion
+from backends.artifacts import CompiledModel, ComponentVersion, Wheels
 from backends.errors import PackageError
 from backends.local.components import LocalComponents
 from backends.local.objects import LocalObjects
 from backends.recipe_rules import check_recipe
 from edge.contract import INFERENCE_COMPONENT, MODEL_COMPONENT, RUNTIME_COMPONENT
 from tasks.deployment import Package, publish_components
+from tests.fakes.wheels import make_wheels
 
 COMPILED = CompiledModel(
     Path("compiled"), "linux-x86_64", "tvm", "0.10", "llvm", {}, 1.0, 4, "digest"
@@ -114,3 +115,38 @@ def test_an_archive_that_is_none_is_not_published(store: LocalComponents, tmp_pa
         publish(store, broken, tmp_path / "run")
 
     assert store.versions(MODEL_COMPONENT) == ()
+
+
+def test_a_runtime_with_wheels_leaves_other_platforms_their_archive(
+    store: LocalComponents, tmp_path: Path
+) -> None:
+    wheels = Wheels(make_wheels(tmp_path / "wheels", "3.11"), "linux-aarch64", "3.11")
+
+    with disable_run_logger():
+        published = publish_components.fn(
+            store, package(tmp_path, b"code"), tmp_path / "run", wheels=wheels
+        )
+
+    manifests = recipe(published[RUNTIME_COMPONENT])["Manifests"]
+    files = {each["Name"]: each["Artifacts"][0]["Uri"].rpartition("/")[2] for each in manifests}
+    assert files == {
+        "linux-x86_64": "edgeward-runtime.zip",
+        "linux-aarch64": "edgeward-runtime-linux-aarch64.zip",
+        "linux-armv7l": "edgeward-runtime.zip",
+    }
+    check_recipe(recipe(published[RUNTIME_COMPONENT]))
+
+
+def test_aws_s_runtime_is_a_dependency_where_it_is_chosen(
+    store: LocalComponents, tmp_path: Path
+) -> None:
+    with disable_run_logger():
+        published = publish_components.fn(
+            store, package(tmp_path, b"code"), tmp_path / "run", variant_dlr=True
+        )
+
+    made = recipe(published[RUNTIME_COMPONENT])
+    check_recipe(made)
+    assert made["ComponentDependencies"] == {
+        "variant.DLR": {"VersionRequirement": ">=1.6.5 <1.7.0", "DependencyType": "HARD"}
+    }

@@ -10,7 +10,7 @@ from backends.artifacts import PackedData
 from backends.errors import InvalidInputError
 from backends.sources import driveway
 from backends.sources.plan import DrivewayPlan
-from edge.contract import INFERENCE_COMPONENT
+from edge.contract import INFERENCE_COMPONENT, RUNTIME_COMPONENT
 from flows.monitor import MonitorPlan, monitor
 from flows.plan import DevicePlan
 from tasks.device_comparison import MonitorLimits, measure
@@ -69,6 +69,12 @@ def configured(_folder: Path, key: str, **device: float) -> tuple[object, object
         for plan in ({}, device)
     )
     return usual, other
+
+
+def runtime(folder: Path, **device: object) -> str:
+    """The runtime component's recipe, as a run publishes it."""
+    released(folder, device=device)
+    return (folder / "home/components" / RUNTIME_COMPONENT / "1.0.0.yaml").read_text()
 
 
 def waited(folder: Path, **device: float) -> float:
@@ -158,6 +164,14 @@ CYCLE: dict[str, Effect] = {
     ),
     "device.score_threshold": partial(configured, key="ScoreThreshold", score_threshold=0.7),
     "device.max_results": partial(configured, key="MaxResults", max_results=2),
+    "device.runtime": lambda folder: (
+        runtime(folder / "a"),
+        runtime(folder / "b", runtime="variant.DLR"),
+    ),
+    "device.wheels_for": lambda folder: (
+        runtime(folder / "a"),
+        runtime(folder / "b", wheels_for="3.11"),
+    ),
 }
 MONITOR: dict[str, Effect] = {
     "thing": lambda folder: (monitored(folder, "hub-1"), monitored(folder, "porch")),

@@ -20,6 +20,7 @@ from backends.artifacts import (
     Platform,
     Predictions,
     Split,
+    Wheels,
 )
 from backends.connect import connect
 from backends.errors import GateRefusedError, InvalidInputError
@@ -29,6 +30,7 @@ from flows.cycle import Cycle, cycle, release
 from flows.plan import CyclePlan
 from tasks.deployment import Package
 from tasks.recording import Run, read_record, recorded
+from tests.fakes.wheels import make_wheels
 
 CLASSES = ("car", "cat", "dog")
 HELD_OUT = 9
@@ -75,6 +77,16 @@ class ObedientFleet:
 
 
 @dataclass(frozen=True, slots=True)
+class HandmadeWheels:
+    """Keeps the WheelHouse port's contract with wheels of empty modules."""
+
+    root: Path
+
+    def gather(self, platform: Platform, python: str) -> Wheels:
+        return Wheels(make_wheels(self.root / "wheels", python), platform, python)
+
+
+@dataclass(frozen=True, slots=True)
 class Released:
     """What the device was told, and the gate that judged its answers."""
 
@@ -117,7 +129,7 @@ def released(
     }
     fleet = ObedientFleet(answers)
     run = Run("run", folder / "run")
-    backend = replace(connect(settings, 1), fleet=fleet)
+    backend = replace(connect(settings, 1), fleet=fleet, wheels=HandmadeWheels(folder))
     this = Cycle(CyclePlan.model_validate(plan), settings, backend, run)
     try:
         with recorded(run, {}), without_a_flow():
