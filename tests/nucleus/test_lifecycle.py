@@ -159,7 +159,7 @@ def test_a_component_that_recovers_in_time_goes_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize("step", ["Install", "Run", "Startup"])
 def test_a_step_that_hangs_is_ended_at_its_timeout(tmp_path: Path, step: str) -> None:
     async def act(device: Device) -> None:
-        device.add("app", {step: {"Script": "sleep 100", "Timeout": 0.2}})
+        device.add("app", {step: {"Script": "sleep 100", "Timeout": 1}})
         await device.start()
         await device.until(lambda: State.ERRORED in device.of("app"))
 

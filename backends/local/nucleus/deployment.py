@@ -76,8 +76,7 @@ class Deployer:
         return {recipe.name: recipe for recipe in recipes}
 
     def _proposed(self, document: Document, recipes: Mapping[str, Recipe]) -> Configuration:
-        proposed = Configuration()
-        proposed.restore(self._configuration.snapshot())
+        proposed = self._configuration.copy()
         for name, recipe in recipes.items():
             wanted = document.components.get(name)
             reset = wanted.configurationUpdate.reset if wanted else ()
