@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -28,6 +28,7 @@ app.add_typer(device, name="device")
 Json = Annotated[
     bool, typer.Option("--json", help="Print the record, and nothing else, on stdout.")
 ]
+Nucleus = Literal["classic", "lite"]
 Thing = Annotated[str, typer.Argument(help="The device's thing name.")]
 
 
@@ -193,11 +194,17 @@ def status(name: Thing, as_json: Json = False) -> None:
 
 @device.command()
 @_command
-def start(name: Thing) -> None:
+def start(
+    name: Thing,
+    nucleus: Annotated[
+        Nucleus | None,
+        typer.Option(help="Behave like this kind of nucleus from now on. New devices are classic."),
+    ] = None,
+) -> None:
     """Start a device; it brings up what was last deployed to it."""
     from flows.terminal import fleet
 
-    fleet().start_device(name)
+    fleet().start_device(name, nucleus)
     typer.echo(f"{name} is running", err=True)
 
 

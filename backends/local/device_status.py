@@ -22,22 +22,25 @@ class DeviceStatus:
     connected: bool
     components: Mapping[str, ComponentStatus] = field(default_factory=dict)
     last_deployment: Mapping[str, str] | None = None
+    nucleus: str = "classic"
 
 
-def running(thing: str, pid: int, status: Mapping[str, Any]) -> DeviceStatus:
+def running(thing: str, pid: int, status: Mapping[str, Any], nucleus: str) -> DeviceStatus:
     """Of a process `pid`, by the status file that it keeps."""
     components = {
         name: ComponentStatus(str(c["version"]), str(c["state"]), str(c.get("reason", "")))
         for name, c in status.get("components", {}).items()
     }
     connected = bool(status.get("connected"))
-    return DeviceStatus(thing, True, pid, connected, components, status.get("deployment"))
+    last = status.get("deployment")
+    return DeviceStatus(thing, True, pid, connected, components, last, nucleus)
 
 
-def stopped(thing: str, state: Mapping[str, Any]) -> DeviceStatus:
+def stopped(thing: str, state: Mapping[str, Any], nucleus: str) -> DeviceStatus:
     """Of a device that is off, by the state that it would come back with."""
     components = {
         name: ComponentStatus(str(version), "STOPPED")
         for name, version in state.get("components", {}).items()
     }
-    return DeviceStatus(thing, False, None, False, components, state.get("deployment"))
+    last = state.get("deployment")
+    return DeviceStatus(thing, False, None, False, components, last, nucleus)

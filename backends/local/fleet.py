@@ -17,10 +17,12 @@ from backends.errors import (
     InvalidInputError,
 )
 from backends.local.deployment_document import new_document, outcome, withdraw
+from backends.local.device_kind import choose, known_kind
 from backends.local.device_status import ComponentStatus, DeviceStatus, running, stopped
 from backends.local.files import read_json, write_json
 from backends.local.history import former_deployment
 from backends.local.machine import this_platform
+from backends.local.nucleus.kind import Kind
 from backends.local.processes import Background, Processes
 from backends.local.results import ResultReader, parse_moment
 from backends.local.scene import set_scene
@@ -120,17 +122,19 @@ class LocalFleet:
         )
         return process
 
-    def start_device(self, thing: str) -> Background:
+    def start_device(self, thing: str, nucleus: Kind | None = None) -> Background:
         """The thing's core device (and the cloud side), started if need be.
 
-        It comes back with the components it had. Raises InvalidInputError, BackendUnavailableError.
+        It comes back with the components it had, and as the kind of nucleus that it was (classic,
+        at first) unless another is given. Raises InvalidInputError, BackendUnavailableError.
         """
         check_thing(thing)
-        self.ensure_cloud()
         root = self._thing(thing)
         name = _process_name(thing)
+        kind = choose(root, nucleus, running=self._processes.find(name) is not None)
+        self.ensure_cloud()
         if self._processes.find(name) is None:
-            self._save_identity(thing)
+            self._save_identity(thing, kind)
         command = [sys.executable, "-m", "backends.local.nucleus", str(root)]
         process = self._start(name, command, root / "logs" / "greengrass.log")
         self._wait_until(
@@ -168,8 +172,9 @@ class LocalFleet:
             raise InvalidInputError(thing, "there is no such device", remedy)
         process = self._processes.find(_process_name(thing))
         if process is None:
-            return stopped(thing, read_json(root / "config/state.json") or {})
-        return running(thing, process.pid, read_json(root / "status.json") or {})
+            return stopped(thing, read_json(root / "config/state.json") or {}, known_kind(root))
+        status = read_json(root / "status.json") or {}
+        return running(thing, process.pid, status, known_kind(root))
 
     def logs(self, thing: str) -> dict[str, Path]:
         """The current log files: `greengrass` is the device's own, the others are components'."""
@@ -225,7 +230,7 @@ class LocalFleet:
             "EDGEWARD_MQTT__PASSWORD": mqtt.password.get_secret_value(),
         }
 
-    def _save_identity(self, thing: str) -> None:
+    def _save_identity(self, thing: str, nucleus: Kind) -> None:
         from backends.local.cloud.passwords import Passwords
         from backends.local.nucleus.identity import Identity, save
         from backends.local.nucleus.layout import Layout
@@ -241,6 +246,7 @@ class LocalFleet:
             deployments=self._deployments(thing),
             endpoint=self._cloud / "endpoint.json",
             password=password,
+            nucleus=nucleus,
             settle=self._settle_seconds,
         )
         save(layout, identity)
