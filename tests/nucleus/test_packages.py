@@ -1,7 +1,9 @@
 """What comes onto the device is exactly what was published, and can do no harm while it arrives."""
 
+import os
 import stat
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -194,3 +196,29 @@ def test_the_nucleus_itself_is_always_there_in_its_version(
     assert names(packages, app="*") == ["app 1.0.0"]
     with pytest.raises(ResolutionError, match=r"there is 2\.12\.0"):
         names(packages, old="*")
+
+
+@pytest.fixture
+def without_root() -> Iterator[None]:
+    """For as long as a test, this process may do what a user may."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    yield
+    os.seteuid(user)
+
+
+def test_a_component_that_wants_root_is_refused_before_anything_changes(
+    store: Store, packages: Packages, layout: Layout, request: pytest.FixtureRequest
+) -> None:
+    step = {"Script": "true", "RequiresPrivilege": "true"}
+    store.add("app", "1.0.0", {"Run": step}, files={"run.sh": "hi"})
+    store.add("perhaps", "1.0.0", {"Install": {**step, "Skipif": "onpath sh"}})
+    wanted, perhaps = (packages.recipe(n, parse_version("1.0.0")) for n in ("app", "perhaps"))
+    packages.fetch(perhaps)  # whether that step runs is not known before it does
+    request.getfixturevalue("without_root")
+
+    with pytest.raises(RecipeError, match=r"app 1.0.0: Lifecycle.Run.RequiresPrivilege: .* root"):
+        packages.fetch(wanted)
+
+    assert not layout.artifacts("app", "1.0.0").exists()
