@@ -4,12 +4,14 @@ import os
 import stat
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from backends.local.nucleus.layout import Layout
 from backends.local.nucleus.packages import PackageFault, Packages, unpack
+from backends.local.nucleus.privileges import check_privileges
 from backends.local.nucleus.recipe import Artifact, RecipeError
 from backends.local.nucleus.recipe_reader import this_platform
 from backends.local.nucleus.resolution import ResolutionError, resolve
@@ -198,27 +200,31 @@ def test_the_nucleus_itself_is_always_there_in_its_version(
         names(packages, old="*")
 
 
-@pytest.fixture
+@contextmanager
 def without_root() -> Iterator[None]:
-    """For as long as a test, this process may do what a user may."""
+    """For a while, this process may do what a user may."""
     user = os.geteuid()
     if user == 0:
         os.seteuid(65534)
-    yield
-    os.seteuid(user)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
 
 
 def test_a_component_that_wants_root_is_refused_before_anything_changes(
-    store: Store, packages: Packages, layout: Layout, request: pytest.FixtureRequest
+    store: Store, packages: Packages, layout: Layout
 ) -> None:
     step = {"Script": "true", "RequiresPrivilege": "true"}
     store.add("app", "1.0.0", {"Run": step}, files={"run.sh": "hi"})
     store.add("perhaps", "1.0.0", {"Install": {**step, "Skipif": "onpath sh"}})
     wanted, perhaps = (packages.recipe(n, parse_version("1.0.0")) for n in ("app", "perhaps"))
-    packages.fetch(perhaps)  # whether that step runs is not known before it does
-    request.getfixturevalue("without_root")
 
-    with pytest.raises(RecipeError, match=r"app 1.0.0: Lifecycle.Run.RequiresPrivilege: .* root"):
-        packages.fetch(wanted)
+    with without_root():
+        check_privileges(perhaps)  # whether that step runs is not known before it does
+        with pytest.raises(
+            RecipeError, match=r"app 1.0.0: Lifecycle.Run.RequiresPrivilege: .*root"
+        ):
+            packages.fetch(wanted)
 
     assert not layout.artifacts("app", "1.0.0").exists()
