@@ -30,18 +30,23 @@ class DirectProxy:
         self._subscriptions = Subscriptions()
         self._link = MqttLink(thing, find, self._subscriptions.deliver, changed)
         self._run: asyncio.Task[None] | None = None
-        self._in_flight: dict[asyncio.Task[None], int] = {}
+        self._sending: dict[asyncio.Task[None], int] = {}
         self.dropped = 0
 
     @property
     def connected(self) -> bool:
         return self._link.connected.is_set()
 
+    @property
+    def in_flight(self) -> list[int]:
+        """The sizes of the QoS 1 messages that the broker has not confirmed."""
+        return [size for size in self._sending.values() if size]
+
     def start(self) -> None:
         self._run = asyncio.create_task(self._link.run())
 
     async def stop(self) -> None:
-        tasks = [*self._in_flight, *([self._run] if self._run else [])]
+        tasks = [*self._sending, *([self._run] if self._run else [])]
         for task in tasks:
             task.cancel()
         if tasks:
@@ -54,15 +59,13 @@ class DirectProxy:
         if not self.connected:
             raise OperationError("ServiceError", "there is no connection to the broker")
         size = len(topic.encode()) + len(payload) if qos else 0
-        confirmed_later = [held for held in self._in_flight.values() if held]
-        if qos and (
-            len(confirmed_later) >= MAX_IN_FLIGHT
-            or sum(confirmed_later) + size > MAX_BYTES_IN_FLIGHT
-        ):
+        in_flight = self.in_flight
+        full = len(in_flight) >= MAX_IN_FLIGHT or sum(in_flight) + size > MAX_BYTES_IN_FLIGHT
+        if qos and full:
             raise OperationError("ServiceError", "too much is in flight")
         task = asyncio.create_task(self._send(topic, payload, qos))
-        self._in_flight[task] = size
-        task.add_done_callback(self._in_flight.pop)
+        self._sending[task] = size
+        task.add_done_callback(self._sending.pop)
 
     async def subscribe(self, topic_filter: str, qos: int, receive: Receive) -> Callable[[], None]:
         return await self._subscriptions.add(self._link, topic_filter, qos, receive)
