@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -30,6 +30,7 @@ app.add_typer(device, name="device")
 Json = Annotated[
     bool, typer.Option("--json", help="Print the record, and nothing else, on stdout.")
 ]
+Nucleus = Literal["classic", "lite"]
 Thing = Annotated[str, typer.Argument(help="The device's thing name.")]
 Things = Annotated[list[str], typer.Argument(metavar="NAME...", help="Thing names of devices.")]
 
@@ -200,12 +201,18 @@ def status(name: Thing, as_json: Json = False) -> None:
 
 @device.command()
 @_command
-def start(names: Things) -> None:
+def start(
+    names: Things,
+    nucleus: Annotated[
+        Nucleus | None,
+        typer.Option(help="Behave like this kind of nucleus from now on. New devices are classic."),
+    ] = None,
+) -> None:
     """Start devices; each brings up what was last deployed to it, with or without a network."""
     from flows.terminal import fleet, show_started
 
     for name in names:
-        fleet().start_device(name)
+        fleet().start_device(name, nucleus)
         show_started(name)
 
 

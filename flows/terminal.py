@@ -124,16 +124,16 @@ def show_devices(name: str | None, as_json: bool) -> None:
 
 
 def _device_table(devices: Sequence[DeviceStatus]) -> Table:
-    table = Table("device", "is", "component", "version", "state", "reason", box=None)
+    table = Table("device", "is", "nucleus", "component", "version", "state", "reason", box=None)
     for device in devices:
         connected = "running" if device.connected else "running, offline"
-        first = (device.thing, connected if device.running else "stopped")
+        first = (device.thing, connected if device.running else "stopped", device.nucleus)
         rows = list(device.components.items())
         if not rows:
             table.add_row(*first, "nothing deployed", "", "", "")
         for component, found in rows:
             table.add_row(*first, component, found.version, found.state, found.reason)
-            first = ("", "")
+            first = ("", "", "")
     return table
 
 

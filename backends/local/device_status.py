@@ -26,9 +26,10 @@ class DeviceStatus:
     components: Mapping[str, ComponentStatus] = field(default_factory=dict)
     last_deployment: Mapping[str, str] | None = None
     network: bool = True
+    nucleus: str = "classic"
 
 
-def running(thing: str, pid: int, status: Mapping[str, Any]) -> DeviceStatus:
+def running(thing: str, pid: int, status: Mapping[str, Any], nucleus: str) -> DeviceStatus:
     """Of a process `pid`, by the status file that it keeps."""
     components = {
         name: ComponentStatus(str(c["version"]), str(c["state"]), str(c.get("reason", "")))
@@ -36,14 +37,14 @@ def running(thing: str, pid: int, status: Mapping[str, Any]) -> DeviceStatus:
     }
     connected, network = bool(status.get("connected")), bool(status.get("network", True))
     last = status.get("deployment")
-    return DeviceStatus(thing, True, pid, connected, components, last, network)
+    return DeviceStatus(thing, True, pid, connected, components, last, network, nucleus)
 
 
-def stopped(thing: str, state: Mapping[str, Any], network: bool) -> DeviceStatus:
+def stopped(thing: str, state: Mapping[str, Any], network: bool, nucleus: str) -> DeviceStatus:
     """Of a device that is off, by the state that it would come back with."""
     components = {
         name: ComponentStatus(str(version), "STOPPED")
         for name, version in state.get("components", {}).items()
     }
     last = state.get("deployment")
-    return DeviceStatus(thing, False, None, False, components, last, network)
+    return DeviceStatus(thing, False, None, False, components, last, network, nucleus)

@@ -23,11 +23,13 @@ from backends.local.crews import Crew, crew_of
 from backends.local.deployment_document import new_local_document, outcome, withdraw
 from backends.local.deployment_request import DeploymentRequest, new_request
 from backends.local.deployments import Deployments, Record
+from backends.local.device_kind import choose, known_kind
 from backends.local.device_status import ComponentStatus, DeviceStatus, running, stopped
 from backends.local.files import read_json, write_json
 from backends.local.groups import Groups
 from backends.local.history import former_deployment
 from backends.local.machine import this_platform
+from backends.local.nucleus.kind import Kind
 from backends.local.processes import Background, Processes
 from backends.local.results import ResultReader, parse_moment
 from backends.local.scene import set_scene
@@ -130,20 +132,22 @@ class LocalFleet:
         )
         return process
 
-    def start_device(self, thing: str) -> Background:
+    def start_device(self, thing: str, nucleus: Kind | None = None) -> Background:
         """The thing's core device (and the cloud side), started if need be.
 
-        It comes back with the components it had. Raises InvalidInputError, BackendUnavailableError.
+        It comes back with the components it had, and as the kind of nucleus that it was (classic,
+        at first) unless another is given. Raises InvalidInputError, BackendUnavailableError.
         """
         check_thing(thing)
-        self.ensure_cloud()
         root = self._thing(thing)
         crew = crew_of(self._crews, root)
         if crew is not None:
             return self._start_crew(crew, [root])
         name = _process_name(thing)
+        kind = choose(root, nucleus, running=self._processes.find(name) is not None)
+        self.ensure_cloud()
         if self._processes.find(name) is None:
-            self._save_identity(thing)
+            self._save_identity(thing, kind)
         command = [sys.executable, "-m", "backends.local.nucleus", str(root)]
         process = self._start(name, command, root / "logs" / "greengrass.log")
         self._wait_until(process, f"the device {thing}", lambda: _plays(process, root))
@@ -167,7 +171,7 @@ class LocalFleet:
             self.groups.add(group, things)
         for thing in things:
             if not (self._thing(thing) / "config/device.json").exists():
-                self._save_identity(thing)
+                self._save_identity(thing, "classic")
             crew.enrol(self._thing(thing))
         self._start_crew(crew, [self._thing(thing) for thing in things])
         return things
@@ -212,8 +216,10 @@ class LocalFleet:
         process = self._player(thing)
         if process is None:
             network = not (root / _OFFLINE).exists()
-            return stopped(thing, read_json(root / "config/state.json") or {}, network)
-        return running(thing, process.pid, read_json(root / "status.json") or {})
+            state = read_json(root / "config/state.json") or {}
+            return stopped(thing, state, network, known_kind(root))
+        status = read_json(root / "status.json") or {}
+        return running(thing, process.pid, status, known_kind(root))
 
     def deployments_to(self, thing: str) -> list[dict[str, str]]:
         """The last deployment to the thing itself, and to each of its groups."""
@@ -313,7 +319,7 @@ class LocalFleet:
             "EDGEWARD_MQTT__PASSWORD": mqtt.password.get_secret_value(),
         }
 
-    def _save_identity(self, thing: str) -> None:
+    def _save_identity(self, thing: str, nucleus: Kind) -> None:
         from backends.local.cloud.passwords import Passwords
         from backends.local.nucleus.identity import Identity, save
         from backends.local.nucleus.layout import Layout
@@ -330,6 +336,7 @@ class LocalFleet:
             endpoint=self._cloud / "endpoint.json",
             groups=self._cloud / "groups.json",
             password=password,
+            nucleus=nucleus,
             settle=self._settle_seconds,
         )
         save(layout, identity)

@@ -86,12 +86,15 @@ class MqttLink:
         while time.monotonic() < deadline and self._find() == tried:
             await asyncio.sleep(min(POLL_SECONDS, seconds))
 
-    async def publish(self, topic: str, payload: bytes, qos: int) -> None:
+    async def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool = False) -> None:
         """Returns when the broker has it (QoS 1) or it is sent (QoS 0). Raises LinkLostError."""
         connection = self._connection
         if connection is None:
             raise LinkLostError("not connected")
-        future, _ = connection.publish(topic, payload, _qos(qos))
+        try:
+            future, _ = connection.publish(topic, payload, _qos(qos), retain)
+        except Exception as error:  # AwsCrtError, its subclasses, and what Python adds
+            raise LinkLostError(str(error)) from error
         await self._finish(future)
 
     async def subscribe(self, topic_filter: str, qos: int) -> None:

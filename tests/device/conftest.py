@@ -1,6 +1,7 @@
 """The component as a device runs it: a process of the device environment, with a core's IPC."""
 
 import contextlib
+import functools
 import json
 import os
 import queue
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from backends.local.nucleus.kind import NUCLEI, Kind, Nucleus
 from backends.settings import PROJECT
 from edge.contract import (
     CHALLENGER_COMPONENT,
@@ -30,7 +32,6 @@ from tests.fakes.core_device import CoreDevice
 from tests.tiny_model import Compile
 
 THING = "porch"
-LITE_FRAME = 10_000  # bytes: what works with nucleus lite works with the classic one
 NETWORK_GUARD = """
 import os, socket
 
@@ -54,8 +55,11 @@ socket.getaddrinfo = socket.gethostbyname = socket.create_connection = _deny
 class Device:
     """One thing: its Greengrass folders, its IPC, and the component's process."""
 
-    def __init__(self, root: Path, python: Path, model: Path, **configuration: Any) -> None:
+    def __init__(
+        self, root: Path, python: Path, model: Path, nucleus: Nucleus, **configuration: Any
+    ) -> None:
         self.root = root
+        self.nucleus = nucleus
         self.pictures = root / "pictures"
         self.work = root / "work" / INFERENCE_COMPONENT
         self.pointer = root / "work" / MODEL_COMPONENT / MODEL_LOCATION
@@ -67,14 +71,17 @@ class Device:
         (root / "artifacts" / "edge").symlink_to(PROJECT / "edge")
         (root / "artifacts" / "sitecustomize.py").write_text(NETWORK_GUARD)
         self.point_to(model, "1.0.0")
+        defaults = (
+            _as_text(DEFAULT_CONFIGURATION) if nucleus.text_scalars else DEFAULT_CONFIGURATION
+        )
         merged = {
-            **DEFAULT_CONFIGURATION,
+            **defaults,
             "ImageDirectory": str(self.pictures),
             "InferenceInterval": "0.1",
             **configuration,
         }
         (root / "log").touch()
-        self.core = CoreDevice(root, INFERENCE_COMPONENT, merged, THING, LITE_FRAME)
+        self.core = CoreDevice(root, INFERENCE_COMPONENT, merged, THING, nucleus)
         self.process: subprocess.Popen[bytes] | None = None
         self._arrived: dict[str, deque[dict[str, Any]]] = defaultdict(deque)
 
@@ -156,7 +163,7 @@ class Device:
 
     def without(self, operation: str) -> None:
         """Makes the nucleus one that lacks an operation, as nucleus lite does."""
-        del self.core._server._operations[f"aws.greengrass#{operation}"]  # type: ignore[attr-defined]
+        del self.core._server._operations[f"aws.greengrass#{operation}"]
 
     def hang(self, until: threading.Event) -> None:
         """Makes the nucleus answer nothing any more."""
@@ -195,6 +202,15 @@ def _point(pointer: Path, model: Path, version: str) -> None:
     temporary.replace(pointer)
 
 
+def _as_text(value: Any) -> Any:
+    """What becomes of a YAML recipe's scalars on nucleus lite."""
+    if isinstance(value, Mapping):
+        return {key: _as_text(held) for key, held in value.items()}
+    if isinstance(value, list):
+        return [_as_text(held) for held in value]
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 MakeDevice = Callable[..., Device]
 
 
@@ -203,13 +219,27 @@ def model_folder(compile_for: Compile) -> Path:
     return compile_for("linux-x86_64").folder
 
 
+@pytest.fixture(params=NUCLEI)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """The component is tested on both kinds of nucleus; else `of_kind`, with the reason."""
+    kind: Kind = request.param
+    return kind
+
+
+of_kind = functools.partial(pytest.mark.parametrize, "kind", indirect=True)
+
+
 @pytest.fixture
-def make_device(tmp_path: Path, device_python: Path, model_folder: Path) -> Iterator[MakeDevice]:
+def make_device(
+    tmp_path: Path, device_python: Path, model_folder: Path, kind: Kind
+) -> Iterator[MakeDevice]:
     """Makes a device whose core is up; `start` starts the component on it."""
     made: list[Device] = []
 
     def make(**configuration: Any) -> Device:
-        device = Device(tmp_path / "thing", device_python, model_folder, **configuration)
+        device = Device(
+            tmp_path / "thing", device_python, model_folder, NUCLEI[kind], **configuration
+        )
         device.core.__enter__()
         made.append(device)
         return device

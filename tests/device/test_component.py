@@ -11,7 +11,7 @@ import pytest
 from backends.local.nucleus.rpc import OperationError
 from edge.contract import heartbeat_topic, parse_result, parse_statistics, statistics_topic
 from edge.statistics import Summary
-from tests.device.conftest import THING, MakeDevice, variant
+from tests.device.conftest import THING, MakeDevice, of_kind, variant
 from tests.tiny_model import CLASSES
 
 pytestmark = [pytest.mark.device, pytest.mark.jobs]
@@ -33,7 +33,25 @@ def test_it_publishes_a_result_for_every_picture_without_touching_the_network(
     assert first.label in CLASSES
     assert device.stop()[0] == 0
     assert not device.network_attempts.exists(), device.network_attempts.read_text()
+
+
+@of_kind(["classic"])  # lite answers UpdateState with ServiceError
+def test_it_reports_that_it_is_ready(make_device: MakeDevice) -> None:
+    device = make_device()
+    device.add_picture("a.png")
+    device.start()
+    device.result()
+
     assert ("edgeward.ImageClassification", "RUNNING") in device.core.lifecycle.states
+
+
+@of_kind(["classic"])  # as above
+def test_it_reports_that_it_cannot_run(make_device: MakeDevice) -> None:
+    device = make_device(UseCamera="perhaps")
+    device.start()
+    device.ended()
+
+    assert ("edgeward.ImageClassification", "ERRORED") in device.core.lifecycle.states
 
 
 def test_a_still_folder_keeps_producing_and_a_new_picture_comes_next(
@@ -99,20 +117,30 @@ def test_a_bad_configuration_is_kept_out_and_the_good_one_stays(make_device: Mak
     device.start()
     device.result()
 
-    device.core.validate("d-1", {"InferenceInterval": "never"})
-    device.core.validate("d-2", {"InferenceInterval": "5"})
     device.core.merge({"InferenceInterval": "never"})
     device.wait_for(lambda: "Configuration refused, the former" in device.log, "a refusal")
     device.result()
+
+    device.stop()
+    device.start()  # lite keeps the bad value, and the power comes back
+    device.result()
+
+
+@of_kind(["classic"])  # lite asks nobody before it deploys
+def test_a_configuration_is_judged_before_it_is_deployed(make_device: MakeDevice) -> None:
+    device = make_device()
+    device.add_picture("a.png")
+    device.start()
+    device.result()
+
+    device.core.validate("d-1", {"InferenceInterval": "never"})
+    device.core.validate("d-2", {"InferenceInterval": "5"})
     device.wait_for(lambda: len(device.core.lifecycle.validity) == 2, "an answer to both")
 
     answers = {name: (taken, why) for name, taken, why in device.core.lifecycle.validity}
     assert not answers["d-1"][0]
     assert "InferenceInterval" in answers["d-1"][1]
     assert answers["d-2"][0]
-    device.stop()
-    device.start()  # lite keeps the bad value, and the power comes back
-    device.result()
 
 
 def test_a_first_configuration_that_is_bad_ends_it_with_its_name(make_device: MakeDevice) -> None:
@@ -122,7 +150,6 @@ def test_a_first_configuration_that_is_bad_ends_it_with_its_name(make_device: Ma
 
     assert device.ended() == 1
     assert "UseCamera: 'perhaps' is not possible, it must be true or false" in device.log
-    assert ("edgeward.ImageClassification", "ERRORED") in device.core.lifecycle.states
 
 
 def test_unreadable_pictures_are_named_once_counted_and_survived(make_device: MakeDevice) -> None:
@@ -220,6 +247,7 @@ def test_a_picture_that_is_still_being_written_is_not_held_against_anyone(
     assert "half.png" not in device.log.replace(wanted, "")
 
 
+@of_kind(["classic"])  # lite lacks them in every other test
 def test_it_runs_where_the_nucleus_lacks_what_is_optional(make_device: MakeDevice) -> None:
     device = make_device()
     for missing in ("SubscribeToValidateConfigurationUpdates", "UpdateState"):

@@ -18,8 +18,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from backends.local.nucleus.configuration import Configuration
-from backends.local.nucleus.eventstream import MAX_FRAME
 from backends.local.nucleus.ipc import IpcServer, Tokens
+from backends.local.nucleus.kind import CLASSIC, Nucleus
 from backends.local.nucleus.operations import Core, operations
 from backends.local.nucleus.pubsub import LocalBus
 from backends.local.nucleus.rpc import OperationError
@@ -31,6 +31,7 @@ class Published:
     topic: str
     payload: bytes
     qos: int
+    retain: bool = False
 
 
 class QueueProxy:
@@ -41,10 +42,10 @@ class QueueProxy:
         self.fault: OperationError | None = None
         self._receivers: list[tuple[str, Callable[[str, bytes], None]]] = []
 
-    def publish(self, topic: str, payload: bytes, qos: int) -> None:
+    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool = False) -> None:
         if self.fault is not None:
             raise self.fault
-        self.messages.put(Published(topic, payload, qos))
+        self.messages.put(Published(topic, payload, qos, retain))
 
     async def subscribe(
         self, topic_filter: str, qos: int, receive: Callable[[str, bytes], None]
@@ -102,18 +103,18 @@ class CoreDevice:
         component: str,
         configuration: Mapping[str, Any],
         thing: str = "test-thing",
-        frame_limit: int = MAX_FRAME,
+        nucleus: Nucleus = CLASSIC,
     ) -> None:
         self.component = component
         self.mqtt = QueueProxy()
         self.lifecycle = RecordingLifecycle()
-        self.configuration = Configuration()
+        self.configuration = Configuration(exact_keys=nucleus.exact_keys)
         self.configuration.merge(component, configuration, 1)
         self.tokens = Tokens()
         self.root = root
         self._thing = thing
         core = Core(self.configuration, LocalBus(), self.mqtt, self.lifecycle)
-        self._server = IpcServer(root, self.tokens, operations(core), frame_limit)
+        self._server = IpcServer(root, self.tokens, operations(core), nucleus)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self.environment = {**self._base_environment(), "SVCUID": self.tokens.issue(component)}

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from backends.local.nucleus.eventstream import (
     Frame,
     FrameError,
+    FrameReader,
     Header,
     HeaderType,
     decode,
     encode,
     int32,
-    read_frame,
     text,
 )
 
@@ -164,6 +164,7 @@ async def read_from(data: bytes) -> list[Frame]:
     reader.feed_data(data)
     reader.feed_eof()
     frames = []
-    while (frame := await read_frame(reader)) is not None:
+    source = FrameReader(reader)
+    while (frame := await source.next()) is not None:
         frames.append(frame)
     return frames

@@ -31,6 +31,7 @@ from awsiot.greengrasscoreipc.model import (
 )
 
 from backends.local.nucleus.eventstream import Frame, Header, decode, encode, int32, text
+from backends.local.nucleus.kind import LITE
 from backends.local.nucleus.rpc import OperationError
 from tests.fakes.core_device import CoreDevice
 
@@ -456,7 +457,7 @@ def test_a_request_that_is_no_json_object_is_an_invalid_argument(device: CoreDev
 
 
 def test_a_frame_above_a_lite_devices_limit_ends_the_connection(tmp_path: Path) -> None:
-    with CoreDevice(tmp_path, COMPONENT, CONFIGURATION, frame_limit=10_000) as device:
+    with CoreDevice(tmp_path, COMPONENT, CONFIGURATION, nucleus=LITE) as device:
         connected = client_of(device)
         with pytest.raises((RuntimeError, AwsCrtError)):  # by its timing
             connected.publish_to_iot_core(

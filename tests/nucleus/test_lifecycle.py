@@ -11,6 +11,7 @@ import pytest
 
 from backends.local.nucleus.configuration import Configuration
 from backends.local.nucleus.ipc import Tokens
+from backends.local.nucleus.kind import CLASSIC, Nucleus
 from backends.local.nucleus.layout import Layout
 from backends.local.nucleus.packages import Packages
 from backends.local.nucleus.recipe import Recipe
@@ -24,7 +25,8 @@ from tests.fakes.component_store import Store
 class Device:
     """Services without deployments: what the lifecycle does by itself."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, nucleus: Nucleus = CLASSIC) -> None:
+        self.nucleus = nucleus
         self.layout = Layout(folder / "thing")
         self.layout.create()
         self.store = Store(folder / "home")
@@ -32,7 +34,12 @@ class Device:
         self.states: list[tuple[str, State]] = []
         self.recipes: dict[str, Recipe] = {}
         self.services = Services(
-            self.layout, self.configuration, Tokens(), socket="/nowhere", thing="hub"
+            self.layout,
+            self.configuration,
+            Tokens(),
+            socket="/nowhere",
+            thing="hub",
+            nucleus=nucleus,
         )
         self.services.on_change(self._record)
 
@@ -42,7 +49,13 @@ class Device:
 
     def add(self, name: str, lifecycle: Mapping[str, Any], **more: Any) -> None:
         self.store.add(name, "1.0.0", lifecycle, **more)
-        packages = Packages(self.layout, self.store.components, self.store.objects, this_platform())
+        packages = Packages(
+            self.layout,
+            self.store.components,
+            self.store.objects,
+            this_platform(),
+            self.nucleus,
+        )
         recipe = packages.recipe(name, parse_version("1.0.0"))
         packages.fetch(recipe)
         self.configuration.merge(name, recipe.defaults, 1)
@@ -162,7 +175,7 @@ def test_a_component_that_recovers_in_time_goes_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize("step", ["Install", "Run", "Startup"])
 def test_a_step_that_hangs_is_ended_at_its_timeout(tmp_path: Path, step: str) -> None:
     async def act(device: Device) -> None:
-        device.add("app", {step: {"Script": "sleep 100", "Timeout": 0.2}})
+        device.add("app", {step: {"Script": "sleep 100", "Timeout": 1}})
         await device.start()
         await device.until(lambda: State.ERRORED in device.of("app"))
 

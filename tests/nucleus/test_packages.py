@@ -1,10 +1,13 @@
 """What comes onto the device is exactly what was published, and can do no harm while it arrives."""
 
+import os
 import shutil
 import stat
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ import pytest
 from backends.local.nucleus.download import PackageFault, digest_of, download
 from backends.local.nucleus.layout import Layout
 from backends.local.nucleus.packages import Packages, unpack
+from backends.local.nucleus.privileges import check_privileges
 from backends.local.nucleus.recipe import Artifact, RecipeError
 from backends.local.nucleus.recipe_reader import this_platform
 from backends.local.nucleus.resolution import ResolutionError, resolve
@@ -316,3 +320,33 @@ def test_the_nucleus_itself_is_always_there_in_its_version(
     assert names(packages, app="*") == ["app 1.0.0"]
     with pytest.raises(ResolutionError, match=r"there is 2\.12\.0"):
         names(packages, old="*")
+
+
+@contextmanager
+def without_root() -> Iterator[None]:
+    """For a while, this process may do what a user may."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+def test_a_component_that_wants_root_is_refused_before_anything_changes(
+    store: Store, packages: Packages, layout: Layout
+) -> None:
+    step = {"Script": "true", "RequiresPrivilege": "true"}
+    store.add("app", "1.0.0", {"Run": step}, files={"run.sh": "hi"})
+    store.add("perhaps", "1.0.0", {"Install": {**step, "Skipif": "onpath sh"}})
+    wanted, perhaps = (packages.recipe(n, parse_version("1.0.0")) for n in ("app", "perhaps"))
+
+    with without_root():
+        check_privileges(perhaps)  # whether that step runs is not known before it does
+        with pytest.raises(
+            RecipeError, match=r"app 1.0.0: Lifecycle.Run.RequiresPrivilege: .*root"
+        ):
+            packages.fetch(wanted)
+
+    assert not layout.artifacts("app", "1.0.0").exists()

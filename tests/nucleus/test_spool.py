@@ -1,6 +1,10 @@
 """Messages that the broker has not confirmed are not lost: not by a cut, not by a restart."""
 
 import asyncio
+import signal
+import sqlite3
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,10 +14,11 @@ import pytest
 
 from backends.local.cloud.broker import start_broker
 from backends.local.cloud.passwords import Passwords
-from backends.local.mqtt import Broker, MqttLink
+from backends.local.mqtt import Broker, LinkLostError, MqttLink
 from backends.local.nucleus.proxy import SpoolingProxy
 from backends.local.nucleus.rpc import OperationError
-from backends.local.nucleus.spool import Spool
+from backends.local.nucleus.spool import Spool, Spooled
+from backends.settings import PROJECT
 
 
 def test_messages_come_out_in_order_and_survive_a_restart(tmp_path: Path) -> None:
@@ -39,6 +44,67 @@ def test_a_full_spool_drops_the_oldest_and_counts_it(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="31 bytes"):
         spool.put("t", b"x" * 31, 1)
     assert len(spool) == 3
+    spool.close()
+
+    again = Spool(tmp_path / "spool.sqlite", max_bytes=30)
+    assert again.dropped == 2
+    again.put("t", b"5" * 10, 1)
+    assert again.dropped == 3
+    again.close()
+
+
+FILL = """
+import os, sys
+from pathlib import Path
+from backends.local.nucleus.spool import Spool, Spooled
+from backends.settings import PROJECT
+
+spool = Spool(Path(sys.argv[1]), max_bytes=300)
+for number in range(100):
+    spool.put("t", b"%010d" % number, 1, retain=number == 99)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_was_spooled_and_what_was_dropped_survive_a_kill(tmp_path: Path) -> None:
+    path = tmp_path / "spool.sqlite"
+
+    killed = subprocess.run([sys.executable, "-c", FILL, path], cwd=PROJECT, check=False)
+
+    spool = Spool(path, max_bytes=300)
+    kept = spool.oldest(100)
+    assert killed.returncode == -signal.SIGKILL
+    assert [int(message.payload) for message in kept] == list(range(70, 100))
+    assert [message.retain for message in kept] == [False] * 29 + [True]
+    assert spool.dropped == 70
+    spool.close()
+
+
+def test_a_spool_of_an_earlier_version_is_read_on(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / "spool.sqlite")
+    old.execute(
+        "CREATE TABLE message (number INTEGER PRIMARY KEY AUTOINCREMENT,"
+        " topic TEXT NOT NULL, payload BLOB NOT NULL, qos INTEGER NOT NULL)"
+    )
+    old.execute("INSERT INTO message (topic, payload, qos) VALUES ('t', x'31', 1)")
+    old.commit()
+    old.close()
+
+    spool = Spool(tmp_path / "spool.sqlite")
+
+    assert spool.oldest(2) == [Spooled(1, "t", b"1", 1, retain=False)]
+    spool.close()
+
+
+def test_a_spool_that_the_disk_has_spoilt_does_not_stop_the_device(tmp_path: Path) -> None:
+    path = tmp_path / "spool.sqlite"
+    path.write_bytes(b"no database" * 1000)
+
+    spool = Spool(path)
+    spool.put("t", b"1", 1)
+
+    assert len(spool) == 1
+    assert path.with_name("spool.sqlite.unreadable").is_file()
     spool.close()
 
 
@@ -115,6 +181,56 @@ def test_nothing_is_lost_while_the_broker_is_away_and_the_order_is_kept(tmp_path
         return site.received
 
     assert asyncio.run(play()) == [str(number).encode() for number in range(200)]
+
+
+class UnsteadyLink:
+    """A link on which one message fails on its way, once, while the others get through."""
+
+    def __init__(self, fails: bytes) -> None:
+        self.connected = asyncio.Event()
+        self.connected.set()
+        self.arrived: list[bytes] = []
+        self._fails = fails
+
+    async def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool) -> None:
+        await asyncio.sleep(0)
+        if payload == self._fails:
+            self._fails = b""
+            raise LinkLostError("not confirmed in time")
+        self.arrived.append(payload)
+
+
+def test_a_message_that_fails_on_its_way_is_not_overtaken(tmp_path: Path) -> None:
+    wanted = [str(number).encode() for number in range(40)]
+
+    async def play() -> list[bytes]:
+        spool = Spool(tmp_path / "spool.sqlite")
+        proxy = SpoolingProxy("hub", lambda: None, spool)
+        link = UnsteadyLink(fails=b"3")
+        proxy._link = link  # type: ignore[assignment]
+        for payload in wanted:
+            proxy.publish("results/hub", payload, 1)
+        sending = asyncio.create_task(proxy._send())
+        await until(lambda: len(link.arrived) == len(wanted))
+        sending.cancel()
+        await asyncio.wait([sending])
+        spool.close()
+        return link.arrived
+
+    assert asyncio.run(play()) == wanted
+
+
+def test_qos_0_is_not_kept_while_the_broker_is_away(tmp_path: Path) -> None:
+    async def play() -> int:
+        proxy = SpoolingProxy("hub", lambda: None, Spool(tmp_path / "spool.sqlite"))
+        with pytest.raises(OperationError, match="Dropping QoS 0"):
+            proxy.publish("results/hub", b"0", 0)
+        proxy.publish("results/hub", b"1", 1)
+        waiting = proxy.waiting
+        await proxy.stop()
+        return waiting
+
+    assert asyncio.run(play()) == 1
 
 
 @pytest.mark.slow

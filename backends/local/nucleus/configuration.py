@@ -2,7 +2,8 @@
 
 A leaf is written only when the proposed time is not older than its own, so that a recipe's
 default (time 1) never replaces what a deployment or a component has set. Lists and scalars are
-leaves; objects are merged. Keys are found as they are written, else whatever their case.
+leaves; objects are merged. Keys are found as they are written, else (but for nucleus lite)
+whatever their case.
 """
 
 import copy
@@ -24,18 +25,24 @@ class Leaf:
 
 
 Node = dict[str, Any]  # str to Node or Leaf
+FindKey = Callable[[Node, str], str]
 
 
 class Configuration:
-    """Every component's tree, and who wants to hear of its changes."""
+    """Every component's tree, and who wants to hear of its changes.
 
-    def __init__(self) -> None:
+    `exact_keys`: keys are found in their own spelling only.
+    """
+
+    def __init__(self, *, exact_keys: bool = False) -> None:
+        self._exact_keys = exact_keys
+        self._key = _exact_key if exact_keys else _key
         self._trees: dict[str, Node] = {}
         self._listeners: list[tuple[str, Path, Listener]] = []
 
     def value(self, component: str, path: Sequence[str] = ()) -> Any:
         """The plain value at `path`. Raises KeyError."""
-        return _plain(_find(self._trees.get(component, {}), path))
+        return _plain(_find(self._trees.get(component, {}), path, self._key))
 
     def resolved(self, component: str, path: Sequence[str]) -> tuple[str, Any]:
         """The last key as it is stored, and the value at `path`. Raises KeyError."""
@@ -44,12 +51,12 @@ class Configuration:
         for step in path:
             if not isinstance(node, dict):
                 raise KeyError(step)
-            key = _key(node, step)
+            key = self._key(node, step)
             node = node[key]
         return key, _plain(node)
 
     def is_leaf(self, component: str, path: Sequence[str]) -> bool:
-        return isinstance(_find(self._trees.get(component, {}), path), Leaf)
+        return isinstance(_find(self._trees.get(component, {}), path, self._key), Leaf)
 
     def merge(self, component: str, value: Any, time: int, path: Sequence[str] = ()) -> list[Path]:
         """Merges `value` at `path`; the paths of the leaves that took a new value or time.
@@ -62,7 +69,7 @@ class Configuration:
             nested = {key: nested}
         before = _leaves(tree)
         written: list[Path] = []
-        _merge(tree, nested, time, (), written)
+        _merge(tree, nested, time, (), written, self._key)
         self._tell(component, before, _leaves(tree))
         return written
 
@@ -79,7 +86,7 @@ class Configuration:
         if not path:
             tree.clear()
         else:
-            _remove(tree, path)
+            _remove(tree, path, self._key)
         self._tell(component, before, _leaves(tree))
 
     def remove(self, component: str) -> None:
@@ -98,6 +105,12 @@ class Configuration:
 
         return end
 
+    def copy(self) -> "Configuration":
+        """The same trees, and no listeners."""
+        twin = Configuration(exact_keys=self._exact_keys)
+        twin._trees = self.snapshot()
+        return twin
+
     def snapshot(self) -> dict[str, Node]:
         return copy.deepcopy(self._trees)
 
@@ -112,8 +125,8 @@ class Configuration:
         return {name: _encode(tree) for name, tree in self._trees.items()}
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> "Configuration":
-        configuration = cls()
+    def from_json(cls, stored: Mapping[str, Any], *, exact_keys: bool = False) -> "Configuration":
+        configuration = cls(exact_keys=exact_keys)
         configuration._trees = {name: _decode(tree) for name, tree in stored.items()}
         return configuration
 
@@ -124,7 +137,7 @@ class Configuration:
         changed += [path for path in before if path not in after]
         for path in changed:
             for name, prefix, listener in list(self._listeners):
-                if name == component and _starts(path, prefix):
+                if name == component and _starts(path, prefix, exact_keys=self._exact_keys):
                     listener(component, path)
 
 
@@ -162,18 +175,31 @@ def _key(node: Node, wanted: str) -> str:
     raise KeyError(wanted)
 
 
-def _find(node: Any, path: Sequence[str]) -> Any:
+def _exact_key(node: Node, wanted: str) -> str:
+    if wanted not in node:
+        raise KeyError(wanted)
+    return wanted
+
+
+def _find(node: Any, path: Sequence[str], find_key: FindKey) -> Any:
     for step in path:
         if not isinstance(node, dict):
             raise KeyError(step)
-        node = node[_key(node, step)]
+        node = node[find_key(node, step)]
     return node
 
 
-def _merge(node: Node, value: Mapping[str, Any], time: int, at: Path, written: list[Path]) -> None:
+def _merge(
+    node: Node,
+    value: Mapping[str, Any],
+    time: int,
+    at: Path,
+    written: list[Path],
+    find_key: FindKey,
+) -> None:
     for wanted, new in value.items():
         try:
-            key = _key(node, wanted)
+            key = find_key(node, wanted)
         except KeyError:
             key = wanted
         old = node.get(key)
@@ -185,7 +211,7 @@ def _merge(node: Node, value: Mapping[str, Any], time: int, at: Path, written: l
                 old = node[key] = {}
                 if not new:
                     written.append(path)
-            _merge(old, new, time, path, written)
+            _merge(old, new, time, path, written, find_key)
         elif _newest(old) <= time:
             node[key] = Leaf(copy.deepcopy(new), time)
             written.append(path)
@@ -197,23 +223,25 @@ def _newest(node: Any) -> int:
     return max((leaf.time for leaf in _leaves(node or {}).values()), default=0)
 
 
-def _remove(tree: Node, path: Path) -> None:
+def _remove(tree: Node, path: Path, find_key: FindKey) -> None:
     try:
-        parent = _find(tree, path[:-1])
+        parent = _find(tree, path[:-1], find_key)
     except KeyError:
         return
     if isinstance(parent, Leaf) and isinstance(parent.value, list):
         raise ValueError("an element of an array cannot be reset")  # noqa: TRY004 - the input's fault
     if isinstance(parent, dict):
         try:
-            del parent[_key(parent, path[-1])]
+            del parent[find_key(parent, path[-1])]
         except KeyError:
             return
 
 
-def _starts(path: Path, prefix: Path) -> bool:
+def _starts(path: Path, prefix: Path, *, exact_keys: bool) -> bool:
     """Whether a change at `path` concerns who watches `prefix` (or what lies above it)."""
     size = min(len(path), len(prefix))
+    if exact_keys:
+        return path[:size] == prefix[:size]
     return [k.lower() for k in path[:size]] == [k.lower() for k in prefix[:size]]
 
 

@@ -19,7 +19,7 @@ from backends.local.nucleus.recipe import Recipe, RecipeError
 from backends.local.nucleus.resolution import ResolutionError, resolve
 from backends.local.nucleus.service import READY, State
 from backends.local.nucleus.services import Services
-from backends.local.nucleus.targets import Target
+from backends.local.nucleus.targets import Target, only_local
 from backends.local.nucleus.versions import VersionError
 
 logger = logging.getLogger(__name__)
@@ -100,13 +100,13 @@ class Deployer:
         absent = sorted(set(document.components) - set(recipes))
         if absent:
             raise ResolutionError(f"{absent[0]} is configured, and is not among the components")
+        local = only_local(targets)
         for recipe in recipes.values():
-            self._packages.fetch(recipe)
+            self._packages.fetch(recipe, local=recipe.name in local)
         return recipes
 
     def _proposed(self, document: Document, recipes: Mapping[str, Recipe]) -> Configuration:
-        proposed = Configuration()
-        proposed.restore(self._configuration.snapshot())
+        proposed = self._configuration.copy()
         for name, recipe in recipes.items():
             wanted = document.components.get(name)
             for pointer in wanted.configurationUpdate.reset if wanted else ():

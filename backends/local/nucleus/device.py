@@ -13,11 +13,13 @@ from backends.local.mqtt import Broker
 from backends.local.nucleus.configuration import Configuration
 from backends.local.nucleus.consent import Consent
 from backends.local.nucleus.deployment import Deployer
+from backends.local.nucleus.direct_proxy import DirectProxy
 from backends.local.nucleus.document import Document, Outcome, failed
 from backends.local.nucleus.download import PackageFault
 from backends.local.nucleus.identity import Identity
 from backends.local.nucleus.inbox import Inbox
 from backends.local.nucleus.ipc import IpcServer, Tokens, socket_path
+from backends.local.nucleus.kind import NUCLEI
 from backends.local.nucleus.layout import Layout
 from backends.local.nucleus.local_document import LocalDocument
 from backends.local.nucleus.operations import Core, operations
@@ -65,16 +67,25 @@ class CoreDevice:
         layout.sweep()
         self._layout = layout
         self._identity = identity
+        nucleus = NUCLEI[identity.nucleus]
         state = read_json(layout.state) or {}
-        self._configuration = Configuration.from_json(state.get("configuration", {}))
+        self._configuration = Configuration.from_json(
+            state.get("configuration", {}), exact_keys=nucleus.exact_keys
+        )
         self._installed: dict[str, str] = state.get("components", {})
         self._targets = targets_from(state, identity.thing)
         self._last: dict[str, Any] | None = state.get("deployment")
-        self._packages = Packages(layout, identity.components, identity.objects, this_platform())
+        self._packages = Packages(
+            layout, identity.components, identity.objects, this_platform(), nucleus
+        )
         self._consent = Consent()
         self._network = not layout.offline.exists()
-        self._proxy = SpoolingProxy(
-            identity.thing, self._find_broker, Spool(layout.spool), self._write_status
+        self._proxy = (
+            SpoolingProxy(
+                identity.thing, self._find_broker, Spool(layout.spool), self._write_status
+            )
+            if nucleus.spools
+            else DirectProxy(identity.thing, self._find_broker, self._write_status)
         )
         self._inbox = Inbox(
             identity.thing, identity.deployments, layout.deployments, self._components
@@ -86,10 +97,11 @@ class CoreDevice:
             tokens,
             socket=str(socket_path(layout.root)),
             thing=identity.thing,
+            nucleus=nucleus,
         )
         lifecycle = _Lifecycle(self._services, self._consent)
         core = Core(self._configuration, LocalBus(), self._proxy, lifecycle, self._configured)
-        self._server = IpcServer(layout.root, tokens, operations(core))
+        self._server = IpcServer(layout.root, tokens, operations(core), nucleus)
         self._deployer = Deployer(
             self._packages,
             self._configuration,
@@ -237,11 +249,13 @@ class CoreDevice:
             return
         status: Mapping[str, Any] = {
             "thing": self._identity.thing,
+            "nucleus": self._identity.nucleus,
             "pid": os.getpid(),
             "components": self._components(),
             "deployment": self._last,
             "connected": self._proxy.connected,
             "network": self._network,
+            "messages": {"waiting": self._proxy.waiting, "dropped": self._proxy.dropped},
         }
         with contextlib.suppress(OSError):  # a full disk must not stop the device
             write_json(self._layout.status, status, durable=False)  # a restart makes it anew

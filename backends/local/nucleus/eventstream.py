@@ -18,8 +18,10 @@ MAX_FRAME = 24 * 1024 * 1024
 MAX_HEADERS = 1024
 MAX_NAME = 255
 MAX_VALUE = 32767
+FRAME_SECONDS = 30.0
 _PRELUDE = struct.Struct(">III")
 _OVERHEAD = 16
+_PIECE = 64 * 1024
 
 
 class FrameError(Exception):
@@ -116,23 +118,54 @@ def decode(data: bytes, limit: int = MAX_FRAME) -> Frame:
     return _decode_body(data)
 
 
-async def read_frame(reader: asyncio.StreamReader, limit: int = MAX_FRAME) -> Frame | None:
-    """The next frame; None at a clean end of the stream. Raises FrameError, also when cut off."""
-    try:
-        prelude = await reader.readexactly(_PRELUDE.size)
-    except asyncio.IncompleteReadError as error:
-        if not error.partial:
+class FrameReader:
+    """Frames from a stream. One that has begun must be whole within `seconds`."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        limit: int = MAX_FRAME,
+        seconds: float = FRAME_SECONDS,
+    ) -> None:
+        self._reader = reader
+        self._limit = limit
+        self._seconds = seconds
+        self._held = bytearray()
+
+    async def next(self) -> Frame | None:
+        """None at a clean end of the stream. Raises FrameError, also when it is cut off."""
+        frame = self._take()
+        if frame is not None:
+            return frame
+        if not self._held and not await self._read():
             return None
-        raise FrameError("the stream ended within a frame") from error
-    total = _total(prelude, limit)
-    try:
-        rest = await reader.readexactly(total - _PRELUDE.size)
-    except asyncio.IncompleteReadError as error:
-        raise FrameError("the stream ended within a frame") from error
-    return _decode_body(prelude + rest)
+        try:
+            async with asyncio.timeout(self._seconds):
+                while (frame := self._take()) is None:
+                    if not await self._read():
+                        raise FrameError("the stream ended within a frame")
+        except TimeoutError as error:
+            raise FrameError(f"a frame was not whole after {self._seconds:g} s") from error
+        return frame
+
+    async def _read(self) -> bool:
+        piece = await self._reader.read(_PIECE)
+        self._held += piece
+        return bool(piece)
+
+    def _take(self) -> Frame | None:
+        """The first frame of what is held, if it is whole."""
+        if len(self._held) < _PRELUDE.size:
+            return None
+        total = _total(self._held[: _PRELUDE.size], self._limit)
+        if len(self._held) < total:
+            return None
+        data = bytes(self._held[:total])
+        del self._held[:total]
+        return _decode_body(data)
 
 
-def _total(prelude: bytes, limit: int) -> int:
+def _total(prelude: bytes | bytearray, limit: int) -> int:
     """Checks the first twelve bytes before anything is read or allocated on their word."""
     total, headers, checksum = _PRELUDE.unpack(prelude)
     if zlib.crc32(prelude[:8]) != checksum:
@@ -155,12 +188,13 @@ def _decode_body(data: bytes) -> Frame:
 
 def _decode_headers(data: bytes) -> dict[str, Header]:
     headers: dict[str, Header] = {}
-    at = 0
+    at = count = 0
     try:
         while at < len(data):
             name, header, at = _decode_header(data, at)
             headers[name] = header
-            if len(headers) > MAX_HEADERS:
+            count += 1  # also those that come again
+            if count > MAX_HEADERS:
                 raise FrameError(f"more than {MAX_HEADERS} headers")
     except (IndexError, struct.error, ValueError) as error:
         raise FrameError(f"a header is malformed: {error}") from error
@@ -169,6 +203,8 @@ def _decode_headers(data: bytes) -> dict[str, Header]:
 
 def _decode_header(data: bytes, at: int) -> tuple[str, Header, int]:
     length = data[at]
+    if not length:
+        raise FrameError("a header without a name")
     name = _take(data, at + 1, length).decode()
     at += 1 + length
     kind = HeaderType(data[at])
@@ -181,6 +217,8 @@ def _decode_header(data: bytes, at: int) -> tuple[str, Header, int]:
     if kind is HeaderType.UUID:
         return name, Header(kind, uuid.UUID(bytes=_take(data, at, 16))), at + 16
     (size,) = struct.unpack_from(">H", data, at)
+    if size > MAX_VALUE:
+        raise FrameError(f"a header value of {size} bytes; at most {MAX_VALUE} are allowed")
     value = _take(data, at + 2, size)
     at += 2 + size
     return name, Header(kind, value.decode() if kind is HeaderType.STRING else value), at

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from backends.errors import InvalidInputError
 from backends.local.files import write_json
 from backends.local.mqtt import Broker
+from backends.local.nucleus.kind import Kind
 from backends.local.nucleus.layout import Layout
 from edge.contract import THING_NAME
 
@@ -28,6 +29,7 @@ class Identity(BaseModel):
     endpoint: Path
     groups: Path | None = None
     password: str
+    nucleus: Kind = "classic"
     settle: float = Field(3.0, ge=0, description="Seconds without an error before RUNNING counts.")
 
     def broker(self) -> Broker | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 import os
 import secrets
 import string
@@ -9,9 +10,12 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from backends.local.nucleus.eventstream import MAX_FRAME
-from backends.local.nucleus.rpc import Connection, Operation
+from backends.local.nucleus.kind import CLASSIC, Nucleus
+from backends.local.nucleus.rpc import PREFIX, Connection, Operation
 
+logger = logging.getLogger(__name__)
+
+MAX_CONNECTIONS = 500
 _MAX_PATH = 100  # sockaddr_un holds 107 bytes; some clients append to it
 
 
@@ -42,13 +46,13 @@ class IpcServer:
         root: Path,
         tokens: Tokens,
         operations: Mapping[str, Operation],
-        frame_limit: int = MAX_FRAME,
+        nucleus: Nucleus = CLASSIC,
     ) -> None:
         self._link = root / "ipc.socket"
         self.path = socket_path(root)
         self._tokens = tokens
-        self._operations = operations
-        self._frame_limit = frame_limit
+        self._operations = offered(operations, nucleus)
+        self._nucleus = nucleus
         self._server: asyncio.Server | None = None
         self._connections: set[Connection] = set()
 
@@ -78,14 +82,24 @@ class IpcServer:
                 connection.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._connections) >= MAX_CONNECTIONS:
+            logger.warning("a client is turned away: %d are connected", MAX_CONNECTIONS)
+            writer.transport.abort()
+            return
         connection = Connection(
-            reader, writer, self._tokens.component, self._operations, self._frame_limit
+            reader, writer, self._tokens.component, self._operations, self._nucleus
         )
         self._connections.add(connection)
         try:
             await connection.serve()
         finally:
             self._connections.discard(connection)
+
+
+def offered(operations: Mapping[str, Operation], nucleus: Nucleus) -> dict[str, Operation]:
+    """Those that this kind of nucleus has."""
+    missing = {PREFIX + name for name in nucleus.missing_operations}
+    return {name: run for name, run in operations.items() if name not in missing}
 
 
 def socket_path(root: Path) -> Path:

@@ -20,16 +20,20 @@ from backends.local.nucleus.pubsub import LocalBus
 from backends.local.nucleus.requests import (
     check_metric,
     invalid,
+    is_number,
     read_blob,
+    read_component,
     read_key_path,
     read_publish_message,
     read_qos,
+    read_retain,
     read_text,
 )
 from backends.local.nucleus.rpc import PREFIX, Call, Operation, OperationError
 from backends.local.topics import has_wildcard, is_filter, is_topic
 
 _RECEIVE_MODES = ("RECEIVE_ALL_MESSAGES", "RECEIVE_MESSAGES_FROM_OTHERS")
+_LAST_SECOND = 253_402_300_799  # of the year 9999
 _STATES = ("RUNNING", "ERRORED")
 
 Answer = Mapping[str, Any]
@@ -38,8 +42,8 @@ Answer = Mapping[str, Any]
 class MqttProxy(Protocol):
     """The device's connection to its broker."""
 
-    def publish(self, topic: str, payload: bytes, qos: int) -> None:
-        """Takes the message into the outgoing queue. Raises OperationError when that is full."""
+    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool = False) -> None:
+        """Takes the message over. Raises OperationError when it cannot."""
         ...
 
     async def subscribe(
@@ -120,8 +124,9 @@ class _Operations:
         qos = read_qos(call)
         if not is_topic(topic):
             raise invalid(f"{topic!r} is no topic to publish to")
+        retain = read_retain(call)
         self._authorise(call, MQTT_PROXY, topic)
-        self._core.mqtt.publish(topic, payload, qos)
+        self._core.mqtt.publish(topic, payload, qos, retain=retain)
         return {}
 
     async def subscribe_to_iot_core(self, call: Call) -> Answer:
@@ -142,6 +147,8 @@ class _Operations:
         topic = read_text(call, "topic", "Topic is required")
         if has_wildcard(topic):
             raise invalid("Publish topic must not contain a wildcard")
+        if not is_topic(topic):
+            raise invalid(f"{topic!r} is no topic to publish to")
         kind, message = read_publish_message(call)
         self._authorise(call, PUBSUB, topic)
         self._core.bus.publish(call.component, topic, {kind: {"message": message}})
@@ -149,6 +156,8 @@ class _Operations:
 
     async def subscribe_to_topic(self, call: Call) -> Answer:
         topic_filter = read_text(call, "topic", "Topic is required")
+        if not is_filter(topic_filter):
+            raise invalid(f"{topic_filter!r} is no topic filter")
         mode = call.body.get("receiveMode")
         if mode is not None and mode not in _RECEIVE_MODES:
             raise invalid(f"Invalid receive mode: {mode}")
@@ -164,7 +173,7 @@ class _Operations:
         return {"topicName": topic_filter}
 
     async def get_configuration(self, call: Call) -> Answer:
-        component = call.body.get("componentName") or call.component
+        component = read_component(call)
         path = read_key_path(call)
         try:
             key, value = self._core.configuration.resolved(component, path)
@@ -179,7 +188,7 @@ class _Operations:
         path = read_key_path(call)
         if not isinstance(value, dict):
             raise invalid("valueToMerge is required")
-        if not isinstance(timestamp, int | float):
+        if not is_number(timestamp) or abs(timestamp) > _LAST_SECOND:
             raise invalid("timestamp is required")
         if "accesscontrol" in {k.lower() for k in (path[:1] or list(value))}:
             raise invalid("Config update is not allowed for following fields [accessControl]")
@@ -195,7 +204,7 @@ class _Operations:
         return {}
 
     async def subscribe_to_configuration_update(self, call: Call) -> Answer:
-        component = call.body.get("componentName") or call.component
+        component = read_component(call)
 
         def changed(name: str, path: tuple[str, ...]) -> None:
             event = {"componentName": name, "keyPath": list(path)}
@@ -239,7 +248,7 @@ class _Operations:
     async def defer_component_update(self, call: Call) -> Answer:
         deployment = read_text(call, "deploymentId", "deploymentId is required")
         recheck = call.body.get("recheckAfterMs") or 0
-        if not isinstance(recheck, int | float) or recheck < 0:
+        if not is_number(recheck) or recheck < 0:
             raise invalid(f"Invalid recheckAfterMs: {recheck}")
         try:
             self._core.lifecycle.defer_update(call.component, deployment, int(recheck))

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from backends.local.nucleus.download import PackageFault, check_room, digest_of, download, mode_of
+from backends.local.nucleus.kind import CLASSIC, Nucleus
 from backends.local.nucleus.layout import Layout
+from backends.local.nucleus.privileges import check_privileges
 from backends.local.nucleus.recipe import Artifact, Recipe, RecipeError
 from backends.local.nucleus.recipe_reader import load
 from backends.local.nucleus.versions import Version, VersionError, parse_version
@@ -25,12 +27,18 @@ class Packages:
     """Recipes come from `<components>/<name>/<version>.yaml`, artifacts from `<objects>/…`."""
 
     def __init__(
-        self, layout: Layout, components: Path, objects: Path, attributes: Mapping[str, str]
+        self,
+        layout: Layout,
+        components: Path,
+        objects: Path,
+        attributes: Mapping[str, str],
+        nucleus: Nucleus = CLASSIC,
     ) -> None:
         self._layout = layout
         self._components = components
         self._objects = objects
         self._attributes = attributes
+        self._nucleus = nucleus
 
     def versions(self, name: str) -> list[Version]:
         """The versions that can be had, here or in the store."""
@@ -49,7 +57,7 @@ class Packages:
         for suffix in _SUFFIXES:
             path = self._components / name / f"{version}{suffix}"
             if path.is_file():
-                recipe = load(path.read_text(encoding="utf-8"), self._attributes)
+                recipe = self._read(path)
                 if (recipe.name, recipe.version) != (name, version):
                     reason = f"is that of {recipe.name} {recipe.version}"
                     raise RecipeError(f"{name} {version}", "ComponentVersion", reason)
@@ -61,15 +69,27 @@ class Packages:
         path = self._layout.recipe(name, version)
         if not path.is_file():
             raise PackageFault(f"the recipe of {name} {version} is not on the device any more")
-        return load(path.read_text(encoding="utf-8"), self._attributes)
+        return self._read(path)
 
-    def fetch(self, recipe: Recipe) -> None:
-        """Artifacts first, the recipe last: a recipe on the device has its artifacts there."""
+    def _read(self, path: Path) -> Recipe:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise RecipeError(path.name, "file", f"is not UTF-8: {error}") from error
+        return load(text, self._attributes, self._nucleus)
+
+    def fetch(self, recipe: Recipe, *, local: bool = False) -> None:
+        """Artifacts first, the recipe last: a recipe on the device has its artifacts there.
+
+        `local`: for a local deployment, whose archives nucleus lite does not unpack.
+        """
+        check_privileges(recipe)
         version = str(recipe.version)
         self._layout.unarchived(recipe.name, version).mkdir(parents=True, exist_ok=True)
         self._layout.artifacts(recipe.name, version).mkdir(parents=True, exist_ok=True)
         for artifact in recipe.artifacts:
-            self._fetch_artifact(recipe.name, version, artifact)
+            unzip = artifact.unzip and (self._nucleus.unzips_local or not local)
+            self._fetch_artifact(recipe.name, version, artifact, unzip=unzip)
         self._layout.work(recipe.name).mkdir(parents=True, exist_ok=True)
         for suffix in _SUFFIXES:
             source = self._components / recipe.name / f"{version}{suffix}"
@@ -77,14 +97,14 @@ class Packages:
                 _replace(source, self._layout.recipe(recipe.name, version))
                 return
 
-    def _fetch_artifact(self, name: str, version: str, artifact: Artifact) -> None:
+    def _fetch_artifact(self, name: str, version: str, artifact: Artifact, *, unzip: bool) -> None:
         target = self._layout.artifacts(name, version) / artifact.file
         fresh = not target.is_file() or bool(
             artifact.digest and digest_of(target) != artifact.digest
         )
         if fresh:
             download(self._source(artifact.uri), target, artifact)
-        if artifact.unzip:
+        if unzip:
             folder = self._layout.unarchived(name, version) / target.name.rpartition(".")[0]
             if fresh or not folder.is_dir():
                 unpack(target, folder, artifact)

@@ -1,4 +1,8 @@
-"""The components' way to the broker: one connection, a spool on disk, shared subscriptions."""
+"""The classic nucleus's way to the broker: every message waits on disk until the broker has it.
+
+One message is in flight at a time. With more of them, one that fails on its way would be overtaken
+by those behind it; MQTT 3.1.1 (section 4.6) promises the order for a window of one only.
+"""
 
 import asyncio
 import logging
@@ -7,14 +11,13 @@ from collections.abc import Callable
 
 from backends.local.mqtt import FindBroker, LinkLostError, MqttLink
 from backends.local.nucleus.rpc import OperationError
-from backends.local.nucleus.spool import Spool, Spooled
-from backends.local.topics import matches
+from backends.local.nucleus.spool import Spool
+from backends.local.nucleus.subscriptions import Receive, Subscriptions
 
 logger = logging.getLogger(__name__)
 
-IN_FLIGHT = 20
-
-Receive = Callable[[str, bytes], None]
+BATCH = 50
+RETRY_SECONDS = 0.1
 
 
 class SpoolingProxy:
@@ -27,15 +30,23 @@ class SpoolingProxy:
         spool: Spool,
         changed: Callable[[], None] = lambda: None,
     ) -> None:
-        self._link = MqttLink(thing, find, self._deliver, changed)
+        self._subscriptions = Subscriptions()
+        self._link = MqttLink(thing, find, self._subscriptions.deliver, changed)
         self._spool = spool
         self._news = asyncio.Event()
-        self._receivers: list[tuple[str, Receive]] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def connected(self) -> bool:
         return self._link.connected.is_set()
+
+    @property
+    def waiting(self) -> int:
+        return len(self._spool)
+
+    @property
+    def dropped(self) -> int:
+        return self._spool.dropped
 
     def start(self) -> None:
         self._tasks = [asyncio.create_task(self._link.run()), asyncio.create_task(self._send())]
@@ -49,49 +60,35 @@ class SpoolingProxy:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        await self._subscriptions.stop()
         self._spool.close()
 
-    def publish(self, topic: str, payload: bytes, qos: int) -> None:
+    def publish(self, topic: str, payload: bytes, qos: int, *, retain: bool = False) -> None:
+        if qos == 0 and not self.connected:
+            raise OperationError("ServiceError", "Device is offline. Dropping QoS 0 message.")
         try:
-            self._spool.put(topic, payload, qos)
+            self._spool.put(topic, payload, qos, retain=retain)
         except (ValueError, sqlite3.Error) as error:
             raise OperationError("ServiceError", f"the message was not spooled: {error}") from error
         self._news.set()
 
     async def subscribe(self, topic_filter: str, qos: int, receive: Receive) -> Callable[[], None]:
-        entry = (topic_filter, receive)
-        self._receivers.append(entry)
-        await self._link.subscribe(topic_filter, qos)
-
-        def end() -> None:
-            self._receivers.remove(entry)
-            if not any(known == topic_filter for known, _ in self._receivers):
-                self._tasks.append(asyncio.create_task(self._link.unsubscribe(topic_filter)))
-
-        return end
-
-    def _deliver(self, topic: str, payload: bytes) -> None:
-        for topic_filter, receive in list(self._receivers):
-            if matches(topic_filter, topic):
-                receive(topic, payload)
+        return await self._subscriptions.add(self._link, topic_filter, qos, receive)
 
     async def _send(self) -> None:
         while True:
             await self._link.connected.wait()
             self._news.clear()
-            batch = self._spool.oldest(IN_FLIGHT)
+            batch = self._spool.oldest(BATCH)
             if not batch:
                 await self._news.wait()
-                continue
-            results = await asyncio.gather(*map(self._send_one, batch))
-            if not all(results):
-                await asyncio.sleep(0.1)
-
-    async def _send_one(self, message: Spooled) -> bool:
-        try:
-            await self._link.publish(message.topic, message.payload, message.qos)
-        except LinkLostError as error:
-            logger.info("a message to %s stays in the spool: %s", message.topic, error)
-            return False
-        self._spool.remove(message)
-        return True
+            for message in batch:
+                try:
+                    await self._link.publish(
+                        message.topic, message.payload, message.qos, retain=message.retain
+                    )
+                except LinkLostError as error:
+                    logger.info("a message to %s stays in the spool: %s", message.topic, error)
+                    await asyncio.sleep(RETRY_SECONDS)
+                    break
+                self._spool.remove(message)

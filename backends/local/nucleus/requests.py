@@ -2,10 +2,12 @@
 
 import base64
 import binascii
+import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from backends.local.nucleus.rpc import Call, OperationError
+from backends.local.topics import is_topic
 
 _UNITS = frozenset(
     ("BYTES", "BYTES_PER_SECOND", "COUNT", "COUNT_PER_SECOND", "MEGABYTES", "SECONDS")
@@ -44,6 +46,57 @@ def read_blob(holder: Mapping[str, Any], member: str, missing: str) -> bytes:
         raise invalid(f"{member} is not base64") from error
 
 
+def read_retain(call: Call) -> bool:
+    """Whether the message is to be retained; all optional members of a publish are checked.
+
+    The others are MQTT 5's: they are taken, and MQTT 3.1.1 has no place for them.
+    """
+    body = call.body
+    retain = body.get("retain") or False
+    if not isinstance(retain, bool):
+        raise invalid("retain must be true or false")
+    properties = body.get("userProperties") or []
+    if not isinstance(properties, list) or not all(map(_is_property, properties)):
+        raise invalid("userProperties must be a list of key and value, both of them text")
+    if not _is_count(body.get("messageExpiryIntervalSeconds") or 0):
+        raise invalid("messageExpiryIntervalSeconds must be a whole number from 0")
+    if body.get("correlationData") is not None:
+        read_blob(body, "correlationData", "correlationData is not base64")
+    response = body.get("responseTopic")
+    if response is not None and not (isinstance(response, str) and is_topic(response)):
+        raise invalid(f"responseTopic: {response!r} is no topic to publish to")
+    if body.get("payloadFormat") not in (None, "0", "1"):
+        raise invalid(f"Invalid payload format: {body['payloadFormat']}")
+    if not isinstance(body.get("contentType") or "", str):
+        raise invalid("contentType must be text")
+    return retain
+
+
+def _is_property(given: Any) -> bool:
+    return (
+        isinstance(given, dict)
+        and isinstance(given.get("key"), str)
+        and isinstance(given.get("value"), str)
+    )
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def is_number(value: Any) -> "TypeGuard[int | float]":
+    """Whether it is a number, and a finite one; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def read_component(call: Call) -> str:
+    """Whose configuration is meant: the caller's own, unless it names another."""
+    name = call.body.get("componentName")
+    if name is not None and not isinstance(name, str):
+        raise invalid("componentName must be text")
+    return name or call.component
+
+
 def read_publish_message(call: Call) -> tuple[str, Any]:
     """The union's member and its message, checked."""
     message = call.body.get("publishMessage")
@@ -72,5 +125,5 @@ def check_metric(metric: Any) -> None:
         raise invalid(f"Invalid metric name: {name}")
     if unit not in _UNITS:
         raise invalid(f"Invalid metric unit: {unit}")
-    if not isinstance(value, int | float) or value < 0:
+    if not is_number(value) or value < 0:
         raise invalid(f"Invalid metric value: {value}")

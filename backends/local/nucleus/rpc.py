@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from backends.local.nucleus.eventstream import (
+    FRAME_SECONDS,
     Frame,
     FrameError,
+    FrameReader,
     Header,
     encode,
     int32,
-    read_frame,
     text,
 )
+from backends.local.nucleus.kind import Nucleus
 from backends.local.nucleus.rpc_frames import (
     CONNECTION_ACCEPTED,
     TERMINATE_STREAM,
@@ -38,6 +40,8 @@ PREFIX = "aws.greengrass#"
 HANDSHAKE_SECONDS = 10.0
 REFUSAL_SECONDS = 2.0
 MAX_UNREAD = 32 * 1024 * 1024
+MAX_STREAMS = 1000  # open at once on one connection, nearly all of them subscriptions
+MAX_RUNNING = 100  # requests of one connection that wait for something
 _LAST_STREAM = 2**31 - 1
 
 
@@ -124,13 +128,15 @@ class Connection:
         writer: asyncio.StreamWriter,
         authenticate: Authenticate,
         operations: Mapping[str, Operation],
-        frame_limit: int,
+        nucleus: Nucleus,
+        frame_seconds: float = FRAME_SECONDS,
     ) -> None:
         self._reader = reader
+        self._frames = FrameReader(reader, nucleus.frame_limit, frame_seconds)
         self._writer = writer
         self._authenticate = authenticate
         self._operations = operations
-        self._frame_limit = frame_limit
+        self._nucleus = nucleus
         self._streams: dict[int, Stream] = {}
         self._last_stream = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -139,9 +145,10 @@ class Connection:
     async def serve(self) -> None:
         try:
             if await self._handshake():
-                while (frame := await read_frame(self._reader, self._frame_limit)) is not None:
+                while (frame := await self._frames.next()) is not None:
                     self._receive(frame)
                     await self._writer.drain()
+                    await self._catch_up()
         except (FrameError, ProtocolError) as error:
             logger.warning("%s: IPC connection ended: %s", self.component or "unknown", error)
             self._send_control(MessageType.PROTOCOL_ERROR, payload=str(error).encode())
@@ -158,12 +165,17 @@ class Connection:
         self._streams.clear()
         self._writer.close()
 
+    async def _catch_up(self) -> None:
+        """Reads no further while too many requests wait: a flood then waits in its own socket."""
+        while len(self._tasks) >= MAX_RUNNING:
+            await asyncio.wait(self._tasks, return_when="FIRST_COMPLETED")
+
     def abort(self) -> None:
         self._writer.transport.abort()
 
     async def _handshake(self) -> bool:
         async with asyncio.timeout(HANDSHAKE_SECONDS):
-            frame = await read_frame(self._reader, self._frame_limit)
+            frame = await self._frames.next()
         if frame is None:
             return False
         kind, _, stream = protocol_headers(frame)
@@ -223,10 +235,17 @@ class Connection:
         if not name:
             raise ProtocolError(f"stream {number} begins without an operation")
         self._last_stream = number
+        if len(self._streams) >= MAX_STREAMS:
+            reason = f"{MAX_STREAMS} streams are open; close some of them"
+            self._fail(number, OperationError("ServiceError", reason))
+            return
         stream = self._streams[number] = Stream(self, number)
-        task = asyncio.create_task(self._answer(number, stream, name, frame.payload))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        answer = self._answer(number, stream, name, frame.payload)
+        # at once, as far as it goes without waiting: most requests are done then, and in order
+        task = asyncio.Task(answer, loop=asyncio.get_running_loop(), eager_start=True)
+        if not task.done():
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _answer(self, number: int, stream: Stream, name: str, payload: bytes) -> None:
         try:
@@ -243,12 +262,14 @@ class Connection:
                 self._forget(number)
 
     def _fail(self, number: int, error: OperationError) -> None:
+        message = error.message if self._nucleus.explains_errors else ""
+        members = error.members if self._nucleus.explains_errors else {}
         body = {
             "_service": f"{PREFIX}GreengrassCoreIPC",
-            "_message": error.message,
+            "_message": message,
             "_errorCode": error.code,
-            "message": error.message,
-            **error.members,
+            "message": message,
+            **members,
         }
         self.send_json(
             number, PREFIX + error.code, body, MessageType.APPLICATION_ERROR, TERMINATE_STREAM
@@ -295,7 +316,12 @@ class Connection:
             ":stream-id": int32(number),
             **extra,
         }
-        self._writer.write(encode(Frame(headers, payload)))
+        try:
+            self._writer.write(encode(Frame(headers, payload), self._nucleus.frame_limit))
+        except FrameError as error:
+            logger.warning("%s is disconnected, a message to it: %s", self.component, error)
+            self.abort()
+            return
         if self._writer.transport.get_write_buffer_size() > MAX_UNREAD:
             logger.warning("%s does not read its messages; disconnected", self.component)
             self.abort()

@@ -1,10 +1,13 @@
-"""What the RPC layer's frames say: kinds of messages, flags, and the headers that each has."""
+"""What the RPC layer's frames say: kinds of messages, flags, and the headers that each has.
+
+Names of headers are compared whatever their case, as the client does.
+"""
 
 import json
 from enum import IntEnum
 from typing import Any
 
-from backends.local.nucleus.eventstream import Frame, HeaderType
+from backends.local.nucleus.eventstream import Frame, Header, HeaderType
 
 
 class MessageType(IntEnum):
@@ -30,7 +33,7 @@ def protocol_headers(frame: Frame) -> tuple[MessageType, int, int]:
     """(kind, flags, stream) of a frame. Raises ProtocolError."""
     values: list[int] = []
     for name in (":message-type", ":message-flags", ":stream-id"):
-        header = frame.headers.get(name)
+        header = _header(frame, name)
         if header is None or header.type is not HeaderType.INT32:
             raise ProtocolError(f"header {name} is missing or no int32")
         values.append(int(header.value))
@@ -42,13 +45,27 @@ def protocol_headers(frame: Frame) -> tuple[MessageType, int, int]:
 
 def string(frame: Frame, name: str) -> str:
     """A header's text; empty where there is none."""
-    header = frame.headers.get(name)
+    header = _header(frame, name)
     return header.value if header is not None and isinstance(header.value, str) else ""
 
 
 def json_object(payload: bytes) -> dict[str, Any]:
     """A payload as an object; an empty one is an empty object. Raises ValueError."""
-    value = json.loads(payload or b"{}")
+    try:
+        value = json.loads(payload or b"{}", parse_constant=_no_number)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")  # noqa: TRY004 - as json.loads does
     return value
+
+
+def _header(frame: Frame, name: str) -> Header | None:
+    found = frame.headers.get(name)
+    if found is not None:
+        return found
+    return next((held for other, held in frame.headers.items() if other.lower() == name), None)
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is no number")

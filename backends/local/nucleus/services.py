@@ -7,6 +7,7 @@ from typing import Any
 
 from backends.local.nucleus.configuration import Configuration
 from backends.local.nucleus.ipc import Tokens
+from backends.local.nucleus.kind import CLASSIC, Nucleus
 from backends.local.nucleus.layout import Layout
 from backends.local.nucleus.recipe import Recipe
 from backends.local.nucleus.resolution import NUCLEUS_VERSION, in_order
@@ -37,12 +38,14 @@ class Services:
         tokens: Tokens,
         socket: str,
         thing: str,
+        nucleus: Nucleus = CLASSIC,
     ) -> None:
         self._layout = layout
         self._configuration = configuration
         self._tokens = tokens
         self._socket = socket
         self._thing = thing
+        self._nucleus = nucleus
         self._services: dict[str, Service] = {}
         self._pulse = asyncio.Event()
         self._restarts: set[asyncio.Task[None]] = set()
@@ -159,7 +162,7 @@ class Services:
     def _variables(
         self, recipe: Recipe, recipes: Mapping[str, Recipe], configuration: Configuration
     ) -> Variables:
-        return Variables(recipe, recipes, configuration, self._layout, self._thing)
+        return Variables(recipe, recipes, configuration, self._layout, self._thing, self._nucleus)
 
     def _environment(self, name: str) -> dict[str, str]:
         token = self._tokens.issue(name)

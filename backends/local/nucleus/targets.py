@@ -44,6 +44,15 @@ def to_json(targets: Mapping[str, Target]) -> dict[str, Any]:
     return {name: asdict(target) for name, target in targets.items()}
 
 
+def only_local(targets: Mapping[str, Target]) -> set[str]:
+    """The components that local deployments list, and nobody else."""
+    others = {
+        c for name, target in targets.items() if name != LOCAL_DEPLOYMENT for c in target.roots
+    }
+    local = targets.get(LOCAL_DEPLOYMENT, Target({}))
+    return set(local.roots) - others
+
+
 def groups_of(thing: str, membership: Path | None) -> frozenset[str] | None:
     """The thing groups that `thing` belongs to; None when that cannot be told."""
     known = read_json(membership) if membership is not None else None

@@ -13,6 +13,7 @@ _COMPARATOR = re.compile(
     r"(>=|<=|>|<|=|\^|~>?)?\s*v?(\d+|[xX*])(?:\.(\d+|[xX*]))?(?:\.(\d+|[xX*]))?"
     r"(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?"
 )
+_PLAIN = re.compile(rf"(?:>=|<=|>|<|=)?{_VERSION.pattern}")
 _HYPHEN = re.compile(r"(\S+)\s+-\s+(\S+)")
 _PARTS = 3
 
@@ -83,6 +84,19 @@ def parse_requirement(text: str) -> Requirement:
     Raises VersionError.
     """
     return Requirement(text, tuple(tuple(_bounds(part.strip())) for part in text.split("||")))
+
+
+def parse_comparators(text: str) -> Requirement:
+    """Reads what nucleus lite reads: `>=1.0.0 <2.0.0`, bare versions, nothing (any version).
+
+    Raises VersionError.
+    """
+    wrong = next((part for part in text.split() if not _PLAIN.fullmatch(part)), None)
+    if wrong is not None:
+        raise VersionError(
+            f"{wrong!r} is nothing that nucleus lite reads; use >, >=, <, <= and whole versions"
+        )
+    return parse_requirement(text)
 
 
 def newest(versions: Iterable[Version], requirements: Iterable[Requirement]) -> Version | None:

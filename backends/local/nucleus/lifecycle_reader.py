@@ -1,0 +1,95 @@
+"""What a component's lifecycle says: which one applies, its steps, its environment."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from backends.local.nucleus.kind import Nucleus
+from backends.local.nucleus.recipe import ERROR_RESET_SECONDS, Step
+from backends.local.nucleus.recipe_fields import Fields
+from backends.local.nucleus.spelling import LIFECYCLE, STEP
+
+ALL = "all"
+_TIMEOUTS = {
+    "bootstrap": 120.0,
+    "install": 120.0,
+    "startup": 120.0,
+    "run": None,
+    "shutdown": 15.0,
+    "recover": 60.0,
+    "uninstall": 120.0,
+}
+_SKIP = re.compile(r"!?\s*(onpath|exists)\s+\S.*", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Lifecycle:
+    steps: Mapping[str, Step]
+    environment: Mapping[str, str]
+    error_reset_seconds: float
+
+
+def read_lifecycle(fields: Fields, where: str, given: Any, nucleus: Nucleus) -> Lifecycle:
+    """The steps of one lifecycle; `where` is its path. Raises RecipeError."""
+    entries = fields.keys(where, given, LIFECYCLE)
+    if "run" in entries and "startup" in entries:
+        raise fields.error(where, "has both Run and Startup; only one of them may be there")
+    steps = {
+        name: _step(fields, f"{where}.{name.capitalize()}", name, entries[name], nucleus)
+        for name in _TIMEOUTS
+        if name in entries
+    }
+    reset = entries.get("errorresettime", ERROR_RESET_SECONDS)
+    return Lifecycle(
+        steps={name: step for name, step in steps.items() if name not in nucleus.ignored_steps},
+        environment=fields.environment(f"{where}.Setenv", entries.get("setenv")),
+        error_reset_seconds=fields.seconds(f"{where}.errorResetTime", reset),
+    )
+
+
+def select(fields: Fields, everything: Any, selections: Sequence[str], nucleus: Nucleus) -> Any:
+    """The global lifecycle, as a manifest with these selections sees it. Raises RecipeError.
+
+    At each level, the first selector of the list that is a key there wins, else `all`.
+    """
+    wanted = [*selections, ALL]
+    if nucleus.implicit_all:
+        return _selected(everything, wanted)
+    levels = fields.object("Lifecycle", everything)
+    for selector in wanted:
+        if selector in levels:
+            return levels[selector]
+    raise fields.error(
+        "Lifecycle", f"nucleus lite looks for it under {' or '.join(wanted)}; put it there"
+    )
+
+
+def _selected(node: Any, selections: Sequence[str]) -> Any:
+    if not isinstance(node, Mapping):
+        return node
+    for selector in selections:
+        if selector in node:
+            return _selected(node[selector], selections)
+    return {key: _selected(value, selections) for key, value in node.items()}
+
+
+def _step(fields: Fields, where: str, name: str, value: Any, nucleus: Nucleus) -> Step:
+    if isinstance(value, str):
+        return Step(value, _TIMEOUTS[name])
+    entry = fields.keys(where, value, STEP)
+    timeout = entry.get("timeout")
+    skip = fields.text(f"{where}.Skipif", entry.get("skipif") or "")
+    if skip and not _SKIP.fullmatch(skip.strip()):
+        raise fields.error(f"{where}.Skipif", "must be 'onpath <program>' or 'exists <file>'")
+    return Step(
+        script=fields.text(f"{where}.Script", entry.get("script")),
+        timeout=(
+            _TIMEOUTS[name]
+            if timeout is None
+            else fields.whole_seconds(f"{where}.Timeout", timeout)
+        ),
+        privileged=fields.flag(f"{where}.RequiresPrivilege", entry.get("requiresprivilege", False)),
+        skip_if=skip if nucleus.skips else "",
+        environment=fields.environment(f"{where}.Setenv", entry.get("setenv")),
+    )
