@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, Mapping, Tuple
 
+from edge.alert_rules import AlertRule, parse_alert_rules, parse_labels
 from edge.contract import DEFAULT_CONFIGURATION
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
@@ -39,6 +40,8 @@ class Configuration:
     With `use_camera` the picture is what `camera_command` writes to its standard output;
     otherwise it is `image_name` (within `image_directory`, or absolute), and without a name
     every picture under `image_directory`. An empty `topic` means: log results, publish none.
+    Pictures below `hard_example_score`, and those of `hard_example_labels`, are kept on the disk;
+    they leave the device only where `pictures_may_leave`.
     """
 
     topic: str
@@ -50,6 +53,12 @@ class Configuration:
     score_threshold: float
     max_results: int
     statistics_interval: float
+    alerts: Tuple[AlertRule, ...]
+    hard_example_score: float
+    hard_example_labels: Tuple[str, ...]
+    hard_example_megabytes: float
+    pictures_may_leave: bool
+    watchdog_seconds: float
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Configuration:
@@ -153,6 +162,27 @@ def _count(low: int, high: int) -> Callable[[str, Any], int]:
     return read
 
 
+def _alerts(key: str, value: Any) -> Tuple[AlertRule, ...]:
+    try:
+        return parse_alert_rules(value)
+    except ValueError as error:
+        raise ConfigurationError(key, value, f"a list of rules; {error}") from error
+
+
+def _labels(key: str, value: Any) -> Tuple[str, ...]:
+    try:
+        return parse_labels(value, key)
+    except ValueError as error:
+        raise ConfigurationError(key, value, f"a list of labels; {error}") from error
+
+
+def _watchdog(key: str, value: Any) -> float:
+    seconds = _number(0, _DAY, " seconds")(key, value)
+    if 0 < seconds < 1:
+        raise ConfigurationError(key, value, "0 (no watchdog), or at least 1 second")
+    return seconds
+
+
 _FIELDS: Mapping[str, Tuple[str, Callable[[str, Any], Any]]] = {
     "topic": ("PublishResultsOnTopic", _topic),
     "image_directory": ("ImageDirectory", _directory),
@@ -163,4 +193,10 @@ _FIELDS: Mapping[str, Tuple[str, Callable[[str, Any], Any]]] = {
     "score_threshold": ("ScoreThreshold", _number(0, 1, "")),
     "max_results": ("MaxResults", _count(1, 1000)),
     "statistics_interval": ("StatisticsInterval", _number(1, _DAY, " seconds")),
+    "alerts": ("Alerts", _alerts),
+    "hard_example_score": ("HardExampleScore", _number(0, 1, "")),
+    "hard_example_labels": ("HardExampleLabels", _labels),
+    "hard_example_megabytes": ("HardExampleMegabytes", _number(0, 100_000, " MB")),
+    "pictures_may_leave": ("PicturesMayLeave", _boolean),
+    "watchdog_seconds": ("WatchdogSeconds", _watchdog),
 }
