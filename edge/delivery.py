@@ -90,10 +90,11 @@ class Delivery:
     def _run(self) -> None:
         while not self._is_over():
             self._wake.clear()
+            is_last_look = self._stopping.is_set()  # what is put after it was asked may be missed
             message = self._outbox.first(self._unauthorized())
             if message is None:
                 self._outbox.settle()
-                if self._stopping.is_set():
+                if is_last_look:
                     return
                 self._wake.wait(1.0)
                 continue

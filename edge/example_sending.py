@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import time
 from collections import deque
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -26,6 +27,11 @@ SEND = "send-examples"
 FIRST_PART_BYTES = 3000
 PART_BYTES = 4500
 """Bytes of the picture in the first part, which has the result too, and in each further one."""
+
+PAUSE = 0.1
+AT_ONCE = 4
+"""Messages in each pause: about 180 kB of pictures a second leave room for results, also on a
+nucleus that takes everything at once and keeps it in a small queue of its own."""
 
 _RESULT_BYTES = 2000
 _FEW = 8
@@ -79,10 +85,11 @@ class ExampleSender:
         self._may_leave = False
         self._requests: Deque[Request] = deque()
         self._answers: Optional[Iterator[Dict[str, Any]]] = None
+        self._next_at = 0.0
 
     @property
     def is_busy(self) -> bool:
-        return self._answers is not None or bool(self._requests)
+        return bool(self._requests)
 
     def allow(self, may_leave: bool) -> None:
         """Whether pictures may leave; if not, parts that still wait for a connection go, too."""
@@ -101,18 +108,26 @@ class ExampleSender:
         self._requests.append(request)
 
     def work(self) -> None:
-        """Send what can be sent now without a queue building up."""
-        while self._delivery.depth < _FEW:
+        """Send a few messages, if the last ones are a while ago and hardly any waits."""
+        if time.monotonic() < self._next_at:
+            return
+        self._next_at = time.monotonic() + PAUSE
+        for _ in range(AT_ONCE):
+            message = self._next() if self._delivery.depth < _FEW else None
+            if message is None:
+                return
+            self._delivery.send(self._topic, encode(message))
+
+    def _next(self) -> Optional[Dict[str, Any]]:
+        while self._requests:
             if self._answers is None:
-                if not self._requests:
-                    return
                 self._answers = self._answer(self._requests[0])
             message = next(self._answers, None)
-            if message is None:
-                self._answers = None
-                self._requests.popleft()
-                continue
-            self._delivery.send(self._topic, encode(message))
+            if message is not None:
+                return message
+            self._answers = None
+            self._requests.popleft()
+        return None
 
     def _answer(self, request: Request) -> Iterator[Dict[str, Any]]:
         """Each message anew asks whether pictures may leave: the configuration may change."""

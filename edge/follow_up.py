@@ -20,7 +20,7 @@ from edge.contract import (
     utc_text,
 )
 from edge.delivery import Delivery
-from edge.example_sending import CommandError, ExampleSender, parse_command
+from edge.example_sending import PAUSE, CommandError, ExampleSender, parse_command
 from edge.hard_examples import MEGABYTE, HardExamples
 from edge.ipc import Nucleus
 from edge.surroundings import Surroundings
@@ -30,7 +30,6 @@ SUBSCRIBE_SECONDS = 60.0
 
 _MAX_COMMANDS = 8
 _MAX_LABEL = 500
-_BUSY_SECONDS = 0.05
 _IDLE_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
@@ -99,7 +98,6 @@ class FollowUp:
         chosen = self._configuration
         if seen.score < chosen.hard_example_score or seen.label in chosen.hard_example_labels:
             self._examples.keep(seen.image_id, shot.data, message, chosen.pictures_may_leave)
-        self.work()
 
     def work(self) -> None:
         """Follow commands, a little at a time."""
@@ -116,7 +114,7 @@ class FollowUp:
 
     def seconds_to_next(self) -> float:
         """How long nothing will be due, as far as one can tell."""
-        return _BUSY_SECONDS if self._sender.is_busy else _IDLE_SECONDS
+        return PAUSE if self._sender.is_busy else _IDLE_SECONDS
 
     def figures(self) -> Dict[str, Any]:
         """What the heartbeat tells of this."""

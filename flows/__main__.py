@@ -15,6 +15,8 @@ from typing import Annotated, Any
 import typer
 
 from backends.errors import EdgewardError, GateRefusedError
+from flows.alert_commands import alerts
+from flows.example_commands import fetch, list_examples
 
 app = typer.Typer(
     help="Take an image classifier from data to edge devices, and keep it honest there.",
@@ -24,6 +26,11 @@ app = typer.Typer(
 )
 device = typer.Typer(help="The core devices on this machine.", no_args_is_help=True)
 app.add_typer(device, name="device")
+examples = typer.Typer(
+    help="Pictures that a device's model was unsure of, fetched for the next training.",
+    no_args_is_help=True,
+)
+app.add_typer(examples, name="examples")
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print the record, and nothing else, on stdout.")
@@ -221,6 +228,11 @@ def logs(
     from flows.terminal import show_logs
 
     show_logs(name, lines)
+
+
+app.command()(_command(alerts))
+examples.command()(_command(fetch))
+examples.command("list")(_command(list_examples))
 
 
 def _print_json(value: Any) -> None:

@@ -18,6 +18,7 @@ from backends.errors import (
 )
 from backends.local.deployment_document import new_document, outcome, withdraw
 from backends.local.device_status import ComponentStatus, DeviceStatus, running, stopped
+from backends.local.example_requests import Examples
 from backends.local.files import read_json, write_json
 from backends.local.history import former_deployment
 from backends.local.machine import this_platform
@@ -170,6 +171,16 @@ class LocalFleet:
         if process is None:
             return stopped(thing, read_json(root / "config/state.json") or {})
         return running(thing, process.pid, read_json(root / "status.json") or {})
+
+    @property
+    def examples(self) -> Examples:
+        """The hard examples of the devices."""
+        return Examples(self._cloud)
+
+    @property
+    def alerts(self) -> Path:
+        """The folder of the table of alerts."""
+        return self._cloud / "alerts"
 
     def logs(self, thing: str) -> dict[str, Path]:
         """The current log files: `greengrass` is the device's own, the others are components'."""
