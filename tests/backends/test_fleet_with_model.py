@@ -38,8 +38,8 @@ class Site:
         Image.new("RGB", (40, 40), (70, 180, 70)).save(picture)
         self.pictures = self.fleet.place_pictures(THING, [picture])
 
-    def deploy(self, model: CompiledModel) -> str:
-        """Publish everything and deploy it; the model's version."""
+    def deploy(self, model: CompiledModel, **configuration: object) -> str:
+        """Publish everything and deploy it, configured so; the model's version."""
         packed = self.home / "packed"
         recipes = {
             MODEL_COMPONENT: (model_recipe(["linux-x86_64"]), package_model(model, packed)),
@@ -55,6 +55,7 @@ class Site:
             INFERENCE_COMPONENT: {
                 "ImageDirectory": str(self.pictures),
                 "InferenceInterval": "1",
+                **configuration,
             },
         }
         self.fleet.deploy(THING, versions, merge)
