@@ -8,7 +8,8 @@ EdgewardError
 ├── EnvironmentMissingError     an interpreter or library that `make setup` provides is not there
 ├── JobError                    a job ran and gave no result
 ├── PackageError                what would ship is not what it claims to be
-└── DeploymentError             a device refused or rolled back a deployment
+├── DeploymentError             a device refused or rolled back a deployment
+└── DeviceRefusedError          a device will not give what it was asked for
 
 An error's arguments are its fields; the message is built from them, so errors survive pickling.
 """
@@ -123,3 +124,15 @@ class DeploymentError(EdgewardError):
 
     def __str__(self) -> str:
         return f"deployment {self.deployment} to {self.thing!r} ended {self.status}: {self.reason}"
+
+
+class DeviceRefusedError(EdgewardError):
+    """A device is configured not to do what it was asked."""
+
+    def __init__(self, thing: str, reason: str) -> None:
+        super().__init__(thing, reason)
+        self.thing = thing
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"the device {self.thing!r} refuses: {self.reason}"

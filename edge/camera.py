@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional, Protocol, Sequence, Set, Tuple
@@ -36,11 +36,14 @@ class CameraError(Exception):
 
 @dataclass(frozen=True)
 class Shot:
-    """One encoded picture. `taken_at` is when this camera got hold of it (aware, UTC)."""
+    """One encoded picture. `taken_at` is when this camera got hold of it (aware, UTC), `moment`
+    the same in monotonic seconds, which do not jump.
+    """
 
     name: str
     data: bytes
     taken_at: datetime
+    moment: float = field(default_factory=time.monotonic, compare=False)
 
 
 class Camera(Protocol):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, Mapping, Tuple
 
+from edge.alert_rules import AlertRule, parse_alert_rules, parse_labels
 from edge.contract import DEFAULT_CONFIGURATION
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
@@ -40,6 +41,8 @@ class Configuration:
     otherwise it is `image_name` (within `image_directory`, or absolute), and without a name
     every picture under `image_directory`. An empty `topic` means: log results, publish none.
     `variant_mode` is "off", "shadow" or "split".
+    Pictures below `hard_example_score`, and those of `hard_example_labels`, are kept on the disk;
+    they leave the device only where `pictures_may_leave`.
     """
 
     topic: str
@@ -53,6 +56,12 @@ class Configuration:
     statistics_interval: float
     variant_mode: str
     variant_share: float
+    alerts: Tuple[AlertRule, ...]
+    hard_example_score: float
+    hard_example_labels: Tuple[str, ...]
+    hard_example_megabytes: float
+    pictures_may_leave: bool
+    watchdog_seconds: float
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Configuration:
@@ -166,6 +175,27 @@ def _count(low: int, high: int) -> Callable[[str, Any], int]:
     return read
 
 
+def _alerts(key: str, value: Any) -> Tuple[AlertRule, ...]:
+    try:
+        return parse_alert_rules(value)
+    except ValueError as error:
+        raise ConfigurationError(key, value, f"a list of rules; {error}") from error
+
+
+def _labels(key: str, value: Any) -> Tuple[str, ...]:
+    try:
+        return parse_labels(value, key)
+    except ValueError as error:
+        raise ConfigurationError(key, value, f"a list of labels; {error}") from error
+
+
+def _watchdog(key: str, value: Any) -> float:
+    seconds = _number(0, _DAY, " seconds")(key, value)
+    if 0 < seconds < 1:
+        raise ConfigurationError(key, value, "0 (no watchdog), or at least 1 second")
+    return seconds
+
+
 _FIELDS: Mapping[str, Tuple[str, Callable[[str, Any], Any]]] = {
     "topic": ("PublishResultsOnTopic", _topic),
     "image_directory": ("ImageDirectory", _directory),
@@ -178,4 +208,10 @@ _FIELDS: Mapping[str, Tuple[str, Callable[[str, Any], Any]]] = {
     "statistics_interval": ("StatisticsInterval", _number(1, _DAY, " seconds")),
     "variant_mode": ("VariantMode", _choice("off", "shadow", "split")),
     "variant_share": ("VariantShare", _number(0, 1, "")),
+    "alerts": ("Alerts", _alerts),
+    "hard_example_score": ("HardExampleScore", _number(0, 1, "")),
+    "hard_example_labels": ("HardExampleLabels", _labels),
+    "hard_example_megabytes": ("HardExampleMegabytes", _number(0, 100_000, " MB")),
+    "pictures_may_leave": ("PicturesMayLeave", _boolean),
+    "watchdog_seconds": ("WatchdogSeconds", _watchdog),
 }

@@ -33,6 +33,7 @@ __all__ = [
     "CHECK_MODEL",
     "DEFAULT_CONFIGURATION",
     "INFERENCE_COMPONENT",
+    "LOCAL_ALERTS_TOPIC",
     "MAX_MESSAGE_BYTES",
     "MODEL_COMPONENT",
     "MODEL_LOCATION",
@@ -49,7 +50,9 @@ __all__ = [
     "SelfTest",
     "Statistics",
     "alerts_topic",
+    "commands_topic",
     "encode",
+    "examples_topic",
     "heartbeat_topic",
     "new_message_id",
     "parse_result",
@@ -80,6 +83,9 @@ CHECK_MODEL = "check-model"
 
 RESULTS_TOPIC = "ml/dlr/image-classification"
 
+LOCAL_ALERTS_TOPIC = "edgeward/alerts"
+"""Topic of the device's own publish and subscribe, for its other components."""
+
 MAX_MESSAGE_BYTES = 7000
 """Nucleus lite closes the connection on a frame over 10,000 bytes, about 7.2 kB of payload."""
 
@@ -93,8 +99,20 @@ DEFAULT_CONFIGURATION: Mapping[str, Any] = {
                 "policyDescription": "Allows to publish results, statistics, heartbeats, alerts.",
                 "operations": ["aws.greengrass#PublishToIoTCore"],
                 "resources": [RESULTS_TOPIC, "edgeward/*"],
+            },
+            INFERENCE_COMPONENT + ":mqttproxy:2": {
+                "policyDescription": "Allows to receive commands, e.g. to send hard examples.",
+                "operations": ["aws.greengrass#SubscribeToIoTCore"],
+                "resources": ["edgeward/+/commands"],
+            },
+        },
+        "aws.greengrass.ipc.pubsub": {
+            INFERENCE_COMPONENT + ":pubsub:1": {
+                "policyDescription": "Allows to raise alerts on the device itself, also offline.",
+                "operations": ["aws.greengrass#PublishToTopic"],
+                "resources": [LOCAL_ALERTS_TOPIC],
             }
-        }
+        },
     },
     "PublishResultsOnTopic": RESULTS_TOPIC,
     "ImageDirectory": "",
@@ -107,6 +125,12 @@ DEFAULT_CONFIGURATION: Mapping[str, Any] = {
     "StatisticsInterval": "300",
     "VariantMode": "off",
     "VariantShare": "0.1",
+    "Alerts": [],
+    "HardExampleScore": "0.6",
+    "HardExampleLabels": [],
+    "HardExampleMegabytes": "20",
+    "PicturesMayLeave": "false",
+    "WatchdogSeconds": "60",
 }
 """DefaultConfiguration of the inference component's recipe, and all the keys that it knows."""
 
@@ -124,3 +148,13 @@ def heartbeat_topic(thing: str) -> str:
 def alerts_topic(thing: str) -> str:
     """Where `thing` reports what somebody should look at now."""
     return f"edgeward/{thing}/alerts"
+
+
+def commands_topic(thing: str) -> str:
+    """Where `thing` is asked for something, e.g. its hard examples."""
+    return f"edgeward/{thing}/commands"
+
+
+def examples_topic(thing: str) -> str:
+    """Where `thing` answers with its hard examples, in parts, or refuses to."""
+    return f"edgeward/{thing}/examples"

@@ -66,6 +66,15 @@ class Delivery:
         self._outbox.put(topic, payload, only_newest)
         self._wake.set()
 
+    @property
+    def depth(self) -> int:
+        """How many messages wait."""
+        return self._outbox.depth
+
+    def withdraw(self, topic: str) -> None:
+        """Forget what waits on a topic; a message that is on its way may still arrive."""
+        self._outbox.withdraw(topic)
+
     def retry_parked(self) -> None:
         """Try unauthorised topics again at once: the configuration has changed."""
         self._parked.clear()
@@ -81,9 +90,11 @@ class Delivery:
     def _run(self) -> None:
         while not self._is_over():
             self._wake.clear()
+            is_last_look = self._stopping.is_set()  # what is put after it was asked may be missed
             message = self._outbox.first(self._unauthorized())
             if message is None:
-                if self._stopping.is_set():
+                self._outbox.settle()
+                if is_last_look:
                     return
                 self._wake.wait(1.0)
                 continue

@@ -9,13 +9,19 @@ import sys
 from pathlib import Path
 from typing import Dict, Optional
 
-_THERMAL = Path("/sys/class/thermal/thermal_zone0/temp")
+_THERMAL = Path("/sys/class/thermal")
+_POSSIBLE_C = (-60.0, 200.0)
+"""What a sensor that is not connected says lies outside."""
+
 _STATM = Path("/proc/self/statm")
 _MIB = 1024 * 1024
 
 
 def health(folder: Path) -> Dict[str, Optional[float]]:
-    """Free space of the disk that holds `folder` (MiB), memory in use (MiB), temperature (°C)."""
+    """Free space of the disk that holds `folder` (MiB), memory in use (MiB), temperature (°C).
+
+    Of several sensors the hottest counts: which one is the processor's differs by device.
+    """
     return {
         "disk_free_mb": _disk_free_mb(folder),
         "rss_mb": _rss_mb(),
@@ -39,8 +45,12 @@ def _rss_mb() -> Optional[float]:
         return round(peak / (_MIB if sys.platform == "darwin" else 1024), 1)
 
 
-def _temperature() -> Optional[float]:
-    try:
-        return int(_THERMAL.read_text()) / 1000
-    except (OSError, ValueError):
-        return None
+def _temperature(folder: Path = _THERMAL) -> Optional[float]:
+    found = []
+    for zone in sorted(folder.glob("thermal_zone*/temp")):
+        try:
+            found.append(int(zone.read_text()) / 1000)
+        except (OSError, ValueError):
+            continue  # some zones answer only at times
+    low, high = _POSSIBLE_C
+    return max((value for value in found if low < value < high), default=None)

@@ -26,6 +26,7 @@ SECONDS = 10.0
 """How long one operation may take; AWS's component waits as long."""
 
 _CLOSE_SECONDS = 1.0
+_MAX_STREAMS = 8  # of those that were ever opened, the newest are closed at the end
 
 log = logging.getLogger(__name__)
 
@@ -135,6 +136,47 @@ class Nucleus:
         except Exception as error:  # ServiceError, and what the client maps to bare errors
             raise PublishError(_said(error)) from error
 
+    def publish_local(
+        self, topic: str, message: Mapping[str, Any], failed: Callable[[str], None]
+    ) -> None:
+        """Publish to the device's other components, without waiting.
+
+        `failed` hears, from any thread, why it did not work: lite may lack it.
+        """
+        publish = model.PublishMessage(json_message=model.JsonMessage(message=dict(message)))
+        try:
+            answer = self._client.publish_to_topic_async(topic=topic, publish_message=publish)
+        except Exception as error:  # noqa: BLE001 - optional, and the session's end is told elsewhere
+            failed(_said(error))
+            return
+        answer.add_done_callback(_tell(failed))
+
+    def subscribe(
+        self, topic: str, receive: Callable[[bytes], None], ended: Callable[[str], None]
+    ) -> None:
+        """Receive what is published to IoT Core on a topic (from another thread), without waiting.
+
+        `ended` hears, from any thread, why there is no subscription, or no more.
+        """
+
+        def hear(event: Any) -> None:
+            if event.message is not None:
+                receive(bytes(event.message.payload or b""))
+
+        try:
+            answer, stream = self._client.subscribe_to_iot_core_async(
+                topic_name=topic,
+                qos=model.QOS.AT_LEAST_ONCE,
+                on_stream_event=hear,
+                on_stream_error=_keep_open,
+                on_stream_closed=lambda: ended("the subscription was closed"),
+            )
+        except Exception as error:  # noqa: BLE001 - likewise
+            ended(_said(error))
+            return
+        self._streams = [*self._streams[-_MAX_STREAMS:], stream]
+        answer.add_done_callback(_tell(ended))
+
     def report_state(self, state: str) -> None:
         """Say RUNNING or ERRORED; a nucleus that does not want to know is left in peace."""
         try:
@@ -191,6 +233,17 @@ class _Session(LifecycleHandler):  # type: ignore[misc]  # the SDK has no types
 def _keep_open(error: Exception) -> bool:
     log.warning("IPC stream error: %s", _said(error))
     return False
+
+
+def _tell(failed: Callable[[str], None]) -> Callable[[Any], None]:
+    """Calls `failed` when a future has ended with an error."""
+
+    def look(done: Any) -> None:
+        error = None if done.cancelled() else done.exception()
+        if error is not None:
+            failed(_said(error))
+
+    return look
 
 
 def _said(error: BaseException) -> str:

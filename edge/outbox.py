@@ -14,11 +14,15 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Collection, Deque, Optional, Set, Tuple
+from typing import Collection, Deque, Iterator, List, Optional, Set, Tuple
 
 MAX_MESSAGES = 20_000
 MAX_BYTES = 32 * 1024 * 1024
 MAX_IN_MEMORY = 1000
+
+TOGETHER = 50
+"""Messages that were taken are deleted so many at a time: each write waits for the disk. A kill in
+between sends them once more."""
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +53,8 @@ class Outbox:
         self._memory: Deque[Message] = deque()
         self._max_in_memory = max_in_memory
         self._last_key = 0
-        self._delivered: Set[int] = set()  # taken, but the disk would not let us delete them
-        self._dropped = 0
+        self._delivered: Set[int] = set()  # taken, and not deleted yet
+        self._dropped, self._dropped_on_disk = 0, 0
         self._disk_fails = False
         self._closed = False
         self._in_memory_for_good = False  # until the next start: the file could not be opened
@@ -65,7 +69,7 @@ class Outbox:
 
     @property
     def dropped(self) -> int:
-        """How many messages were dropped since the start, because the queue was full."""
+        """How many messages were dropped because the queue was full, in all its time."""
         return self._dropped
 
     def put(self, topic: str, payload: bytes, only_newest: bool = False) -> None:
@@ -76,9 +80,10 @@ class Outbox:
         with self._lock:
             try:
                 self._memory_to_disk()
-                if only_newest:
-                    self._discard("topic = ?", (topic,))
-                self._insert(topic, payload)
+                with self._transaction():
+                    if only_newest:
+                        self._discard("topic = ?", (topic,))
+                    self._insert(topic, payload)
                 self._say_disk_works()
             except sqlite3.Error as error:
                 self._say_disk_fails(error)
@@ -105,10 +110,28 @@ class Outbox:
                     self._memory.remove(message)
                 return
             self._delivered.add(message.key)
+            if len(self._delivered) >= TOGETHER:
+                self.settle()
+
+    def settle(self) -> None:
+        """Delete from the disk what was removed. Never raises for a disk that fails."""
+        with self._lock:
+            if not self._delivered:
+                return
             try:
-                for key in list(self._delivered):
-                    self._discard("key = ?", (key,))
-                    self._delivered.discard(key)
+                with self._transaction():
+                    self._delete_delivered()
+            except sqlite3.Error as error:
+                self._say_disk_fails(error)
+
+    def withdraw(self, topic: str) -> None:
+        """Forget all that waits on a topic. Never raises for a disk that fails."""
+        with self._lock:
+            self._memory = deque(kept for kept in self._memory if kept.topic != topic)
+            try:
+                if self._count:
+                    with self._transaction():
+                        self._discard("topic = ?", (topic,))
             except sqlite3.Error as error:
                 self._say_disk_fails(error)
 
@@ -120,6 +143,7 @@ class Outbox:
                     self._memory_to_disk()
                 except sqlite3.Error:
                     log.warning("%s messages are lost: the disk fails", len(self._memory))
+            self.settle()
             self._closed = True
             with contextlib.suppress(sqlite3.Error):
                 self._database.close()
@@ -147,6 +171,12 @@ class Outbox:
                 "CREATE TABLE IF NOT EXISTS outbox"
                 " (key INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT, payload BLOB)"
             )
+            database.execute(
+                "CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER)"
+            )
+            (dropped,) = database.execute(
+                "SELECT COALESCE(SUM(value), 0) FROM counters WHERE name = 'dropped'"
+            ).fetchone()
             count, held = database.execute(
                 "SELECT COUNT(*), COALESCE(SUM(LENGTH(payload)), 0) FROM outbox"
             ).fetchone()
@@ -154,41 +184,77 @@ class Outbox:
             database.close()
             raise
         self._count, self._bytes = count, held
+        self._dropped_on_disk = dropped
+        self._dropped = max(self._dropped, dropped)
         return database
 
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """One wait for the disk; if that fails, nothing of it has happened."""
+        counted = self._count, self._bytes, self._dropped, self._dropped_on_disk
+        delivered = set(self._delivered)
+        try:
+            self._database.execute("BEGIN IMMEDIATE")
+            yield
+            self._database.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                self._database.execute("ROLLBACK")
+            self._count, self._bytes, self._dropped, self._dropped_on_disk = counted
+            self._delivered = delivered
+            raise
+
     def _insert(self, topic: str, payload: bytes) -> None:
-        while self._count and (
-            self._count >= self._max_messages or self._bytes + len(payload) > self._max_bytes
-        ):
+        if self._is_full(payload):
+            self._delete_delivered()
+        while self._count and self._is_full(payload):
             self._discard("key = (SELECT MIN(key) FROM outbox)", ())
             self._count_dropped()
+        if self._dropped != self._dropped_on_disk:
+            self._database.execute(
+                "INSERT OR REPLACE INTO counters VALUES ('dropped', ?)", (self._dropped,)
+            )
+            self._dropped_on_disk = self._dropped
         self._database.execute(
             "INSERT INTO outbox (topic, payload) VALUES (?, ?)", (topic, payload)
         )
         self._count += 1
         self._bytes += len(payload)
 
+    def _is_full(self, payload: bytes) -> bool:
+        return self._count >= self._max_messages or self._bytes + len(payload) > self._max_bytes
+
+    def _delete_delivered(self) -> None:
+        for key in list(self._delivered):
+            self._discard("key = ?", (key,))
+        self._delivered.clear()
+
     def _discard(self, condition: str, values: Tuple[object, ...]) -> None:
         where = f" FROM outbox WHERE {condition}"
-        rows = self._database.execute("SELECT LENGTH(payload)" + where, values).fetchall()
+        rows = self._database.execute("SELECT key, LENGTH(payload)" + where, values).fetchall()
         if rows:
             self._database.execute("DELETE" + where, values)
             self._count -= len(rows)
-            self._bytes -= sum(length for (length,) in rows)
+            self._bytes -= sum(length for _, length in rows)
+            self._delivered.difference_update(key for key, _ in rows)
 
     def _first_on_disk(self, passing_over: Collection[str]) -> Optional[Message]:
         marks = ", ".join("?" for _ in passing_over)
-        rows = self._database.execute(
-            f"SELECT key, topic, payload FROM outbox WHERE topic NOT IN ({marks})"  # noqa: S608
+        keys = self._database.execute(
+            f"SELECT key FROM outbox WHERE topic NOT IN ({marks})"  # noqa: S608
             " ORDER BY key LIMIT ?",
             (*passing_over, len(self._delivered) + 1),
         )
-        messages = (Message(*row) for row in rows.fetchall())
-        return next((each for each in messages if each.key not in self._delivered), None)
+        waiting: List[int] = [key for (key,) in keys.fetchall() if key not in self._delivered]
+        if not waiting:
+            return None
+        found = "SELECT key, topic, payload FROM outbox WHERE key = ?"
+        return Message(*self._database.execute(found, waiting[:1]).fetchone())
 
     def _memory_to_disk(self) -> None:
         while self._memory:
-            self._insert(self._memory[0].topic, self._memory[0].payload)
+            with self._transaction():
+                self._insert(self._memory[0].topic, self._memory[0].payload)
             self._memory.popleft()
 
     def _keep_in_memory(self, topic: str, payload: bytes) -> None:

@@ -7,7 +7,7 @@ import logging
 import time
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Dict, Mapping
+from typing import Any, Callable, Dict, Mapping, Optional
 
 from edge.contract import (
     encode,
@@ -40,7 +40,10 @@ class Reporter:
         self._variants = variants
         self._outbox = outbox
         self._delivery = delivery
+        self.figures: Callable[[], Mapping[str, Any]] = dict
+        """Further figures of the heartbeat."""
         self._started = time.monotonic()
+        self._last_result: Optional[float] = None
         self._pictures = 0
         self._unreadable = 0
         self._next_heartbeat = self._started
@@ -54,6 +57,7 @@ class Reporter:
         """Log a result as AWS's component does, count it, publish it if `topic` is not empty."""
         log.info("%s", json.dumps(message))
         self._pictures += 1
+        self._last_result = time.monotonic()
         self._window(message["model_version"]).add(
             statistics,
             message["label"],
@@ -104,13 +108,18 @@ class Reporter:
             "challenger_problem": challenger.problem,
             "runtime_version": champion.classifier.runtime_version,
             "uptime_s": round(time.monotonic() - self._started, 1),
+            "last_result_age_s": self._last_result_age(),
             "pictures": self._pictures,
             "unreadable": self._unreadable,
             "queue_depth": self._outbox.depth,
             "queue_dropped": self._outbox.dropped,
+            **self.figures(),
             **health(self._folder),
         }
         self._delivery.send(heartbeat_topic(self._thing), encode(message), only_newest=True)
+
+    def _last_result_age(self) -> Optional[float]:
+        return None if self._last_result is None else round(time.monotonic() - self._last_result, 1)
 
     def _window(self, model_version: str) -> Summary:
         """The open window of the model that answered; there is none for one that was not asked."""

@@ -34,6 +34,18 @@ class Surroundings:
     def challenger_pointer(self) -> Path:
         return self.folder.parent / CHALLENGER_COMPONENT / MODEL_LOCATION
 
+    @property
+    def alerts(self) -> Path:
+        return self.folder / "alerts.json"
+
+    @property
+    def hard_examples(self) -> Path:
+        return self.folder / "hard-examples"
+
+    @property
+    def stuck(self) -> Path:
+        return self.folder / "stuck.json"
+
     @classmethod
     def read(cls, environment: Mapping[str, str], folder: Path) -> Surroundings:
         """`folder` is the working directory; the model component's work folder lies beside it."""

@@ -12,12 +12,14 @@ from edge.classifier import InferenceError
 from edge.configuration import Configuration
 from edge.contract import result_message
 from edge.delivery import Delivery
+from edge.follow_up import FollowUp
 from edge.ipc import Nucleus, SessionLostError
 from edge.pictures import UnreadablePictureError, image_id, read_picture, statistics
 from edge.reporting import Reporter
 from edge.signals import Signals
 from edge.surroundings import Surroundings
 from edge.variants import Variants
+from edge.watchdog import StuckPictures, Watchdog
 
 _LOOK_SECONDS = 0.5
 """How often the model's pointer file is looked at."""
@@ -48,28 +50,52 @@ class Watch:
         self._reporter = reporter
         self._delivery = delivery
         self._configuration = configuration
+        self._stuck = StuckPictures(surroundings.stuck)
+        self._watchdog = Watchdog(self._stuck, configuration.watchdog_seconds)
+        self._follow_up = FollowUp(surroundings, nucleus, delivery, configuration)
+        self._follow_up.know_labels(variants.champion.classifier.labels)
+        reporter.figures = self._figures
         self._camera: Camera = self._open_camera()
         self._next_tick = time.monotonic()
         self._complaints: Set[str] = set()
 
     def run(self) -> None:
         """Work until the component stops. Raises SessionLostError."""
+        self._follow_up.start()
+        self._watchdog.start()
+        try:
+            self._work()
+        finally:
+            self._watchdog.stop()
+        if self._signals.lost:
+            raise SessionLostError(self._signals.lost)
+
+    def _work(self) -> None:
         while not self._signals.is_ending:
             self._take_changes()
             if time.monotonic() >= self._next_tick:
                 self._tick()
             self._reporter.report_due(self._configuration.statistics_interval)
+            self._follow_up.work()
+            self._watchdog.beat()
             self._signals.wait(self._idle_seconds())
-        if self._signals.lost:
-            raise SessionLostError(self._signals.lost)
 
     def _open_camera(self) -> Camera:
-        return open_camera(self._configuration, lambda: self._signals.is_ending)
+        return open_camera(self._configuration, self._is_ending)
+
+    def _is_ending(self) -> bool:
+        """What a camera asks while it waits for its command, which has a time limit of its own."""
+        self._watchdog.beat()
+        return self._signals.is_ending
+
+    def _figures(self) -> Mapping[str, Any]:
+        return {**self._follow_up.figures(), "watchdog_restarts": self._stuck.restarts}
 
     def _idle_seconds(self) -> float:
         due = min(
             self._next_tick - time.monotonic(),
             self._reporter.seconds_to_next(self._configuration.statistics_interval),
+            self._follow_up.seconds_to_next(),
             _LOOK_SECONDS,
         )
         return max(0.0, due)
@@ -80,6 +106,7 @@ class Watch:
             self._reporter.close_window()  # a window tells of one model
         if served != self._variants.champion.version:  # it shows at once what it makes of the scene
             self._camera, self._next_tick = self._open_camera(), time.monotonic()
+            self._follow_up.know_labels(self._variants.champion.classifier.labels)
         if not self._signals.take_change():
             return
         former = self._configuration
@@ -87,9 +114,12 @@ class Watch:
             self._nucleus.configuration(), former, self._surroundings.accepted_configuration
         )
         self._delivery.retry_parked()  # accessControl may have changed, too
+        self._follow_up.use(self._configuration)
         if former != self._configuration:
             log.info("Configuration taken: %s", self._configuration)
             self._next_tick = time.monotonic()
+            self._watchdog.seconds = self._configuration.watchdog_seconds
+            self._follow_up.know_labels(self._variants.champion.classifier.labels)
             if _sees(former) != _sees(self._configuration):
                 self._camera = self._open_camera()
 
@@ -109,8 +139,15 @@ class Watch:
 
     def _look_at(self, shot: Shot, former: Set[str]) -> None:
         """Classify one picture and report it."""
+        version = self._variants.champion.version
+        if self._stuck.is_passed_over(shot.data, version):
+            self._camera.reject(shot)
+            self._reporter.unreadable()
+            self._complain(f"{shot.name}: passed over, the work was stuck over it", former)
+            return
         try:
-            message, measured = self._inspect(shot)
+            with self._watchdog.looking_at(shot.name, shot.data, version):
+                message, measured = self._inspect(shot)
         except UnreadablePictureError as error:
             if self._camera.reject(shot):
                 self._reporter.unreadable()
@@ -121,6 +158,7 @@ class Watch:
             self._complain(f"{shot.name}: {error}", former)
         else:
             self._reporter.result(self._configuration.topic, message, measured)
+            self._follow_up.saw(shot, message)
 
     def _complain(self, text: str, former: Set[str]) -> None:
         """Log what went wrong, but not again what the `former` tick complained of already."""

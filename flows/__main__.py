@@ -16,6 +16,8 @@ import typer
 
 from backends.errors import EdgewardError, GateRefusedError
 from flows import fleet_commands, variant_commands
+from flows.alert_commands import alerts
+from flows.example_commands import fetch, list_examples
 from flows.public_model import public_model
 
 app = typer.Typer(
@@ -26,6 +28,11 @@ app = typer.Typer(
 )
 device = typer.Typer(help="The core devices on this machine.", no_args_is_help=True)
 app.add_typer(device, name="device")
+examples = typer.Typer(
+    help="Pictures that a device's model was unsure of, fetched for the next training.",
+    no_args_is_help=True,
+)
+app.add_typer(examples, name="examples")
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print the record, and nothing else, on stdout.")
@@ -264,6 +271,11 @@ def logs(
 
 
 variant_commands.add_to(app, _command)
+
+
+app.command()(_command(alerts))
+examples.command()(_command(fetch))
+examples.command("list")(_command(list_examples))
 
 
 def _print_json(value: Any) -> None:

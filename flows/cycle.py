@@ -228,7 +228,7 @@ def release(
         since = now()  # a device that runs already answers for new pictures at once
         folder = place_pictures(backend.fleet, plan.thing, shown)
         versions = {name: component.version for name, component in components.items()}
-        merge = plan.device.merge(folder, backend.device_python)
+        merge = plan.device.merge(folder, backend.device_python, plan.data)
         begun = {"thing": plan.thing, "status": "IN_PROGRESS", "components": versions}
         note(run, deployment=begun | {"began_at": since})
         deployment = deploy_components(backend.fleet, plan.thing, versions, merge)

@@ -3,18 +3,20 @@
 The UI shows and checks it; the command line builds it from its options.
 """
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from backends.artifacts import Platform
 from backends.errors import InvalidInputError
 from backends.settings import PROJECT
 from backends.sources import parse_source
 from backends.sources.plan import DrivewayPlan
+from edge.alert_rules import parse_alert_rules
 from edge.contract import INFERENCE_COMPONENT, RUNTIME_COMPONENT, THING_NAME
 from tasks.business_understanding import Targets, load_targets
 from tasks.data_preparation import SplitPlan
@@ -35,6 +37,20 @@ GATES = (
     "compiled.size",
     "device.first-result",
 )
+
+
+DRIVEWAY_ALERTS: Sequence[Mapping[str, object]] = (
+    {
+        "Name": "child or pet by a car",
+        "Labels": ["child", "dog", "cat"],
+        "MinScore": "0.7",
+        "Sightings": "1",
+        "WhileLabels": ["car"],
+        "WhileSeconds": "10",
+    },
+    {"Name": "child alone", "Labels": ["child"], "MinScore": "0.8", "Sightings": "2"},
+)
+"""What the example's device raises an alert for; see edge.alert_rules."""
 
 
 class DevicePlan(BaseModel):
@@ -61,8 +77,20 @@ class DevicePlan(BaseModel):
         pattern=r"^(3\.(9|1[0-9]))?$",
         description="The device's Python, as in 3.11: its runtime then installs without a network.",
     )
+    alerts: str = Field(
+        "example",
+        description="A JSON list of rules, `none`, or `example`: those of the driveway, for it.",
+    )
 
-    def merge(self, pictures: Path, python: str) -> dict[str, dict[str, object]]:
+    @field_validator("alerts")
+    @classmethod
+    def _rules_are_possible(cls, alerts: str) -> str:
+        if alerts not in ("example", "none"):
+            json.loads(alerts)  # its errors are ValueErrors as well
+            parse_alert_rules(alerts)
+        return alerts
+
+    def merge(self, pictures: Path, python: str, data: str = "") -> dict[str, dict[str, object]]:
         """The configuration of each component, as a deployment merges it."""
         inference: dict[str, object] = {
             "ImageDirectory": str(pictures),
@@ -71,10 +99,17 @@ class DevicePlan(BaseModel):
             "ScoreThreshold": str(self.score_threshold),
             "MaxResults": str(self.max_results),
             "VariantMode": "off",  # a new champion ends what was compared with the old one
+            "Alerts": self._alerts(data),
         }
         given = python and self.runtime == "own" and not self.wheels_for
         runtime: dict[str, object] = {"Python": python} if given else {}
         return {INFERENCE_COMPONENT: inference, RUNTIME_COMPONENT: runtime}
+
+    def _alerts(self, data: str) -> list[object]:
+        if self.alerts == "example":
+            return list(DRIVEWAY_ALERTS) if data == "driveway" else []
+        rules: list[object] = [] if self.alerts == "none" else json.loads(self.alerts)
+        return rules
 
 
 TABLES: dict[str, type[BaseModel]] = {

@@ -31,7 +31,7 @@ class Site:
         home.mkdir(parents=True)
         self.pictures = self.fleet.place_pictures(THING, list(_pictures(home / "pictures")))
 
-    def deploy(self, model: Path) -> str:
+    def deploy(self, model: Path, **configuration: object) -> str:
         """Publish everything and deploy it, with `model` (a zip); the model's version."""
         packed = self.home / "packed"
         recipes = {
@@ -48,6 +48,7 @@ class Site:
             INFERENCE_COMPONENT: {
                 "ImageDirectory": str(self.pictures),
                 "InferenceInterval": "0.5",
+                **configuration,
             },
         }
         self.fleet.deploy(THING, versions, merge)

@@ -25,6 +25,7 @@ from backends.local.deployment_request import DeploymentRequest, new_request
 from backends.local.deployments import Deployments, Record
 from backends.local.device_kind import choose, known_kind
 from backends.local.device_status import ComponentStatus, DeviceStatus, running, stopped
+from backends.local.example_requests import Examples
 from backends.local.files import read_json, write_json
 from backends.local.groups import Groups
 from backends.local.history import former_deployment
@@ -225,6 +226,16 @@ class LocalFleet:
         """The last deployment to the thing itself, and to each of its groups."""
         groups = [f"group/{name}" for name, things in self.groups.all().items() if thing in things]
         return self.deployments.last_of(thing, [f"thing/{thing}", *sorted(groups)])
+
+    @property
+    def examples(self) -> Examples:
+        """The hard examples of the devices."""
+        return Examples(self._cloud)
+
+    @property
+    def alerts(self) -> Path:
+        """The folder of the table of alerts."""
+        return self._cloud / "alerts"
 
     def logs(self, thing: str) -> dict[str, Path]:
         """The current log files: `greengrass` is the device's own, the others are components'."""

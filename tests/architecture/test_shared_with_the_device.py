@@ -7,7 +7,7 @@ import pytest
 
 from backends.settings import PROJECT
 
-SHARED = {"contract", "messages", "model_folder", "statistics", "fields", "distinct"}
+SHARED = {"contract", "messages", "model_folder", "statistics", "fields", "distinct", "alert_rules"}
 
 
 @pytest.mark.parametrize("name", sorted(SHARED))

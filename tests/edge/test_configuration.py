@@ -29,6 +29,12 @@ from edge.contract import DEFAULT_CONFIGURATION
         ("MaxResults", "3", "max_results", 3),
         ("MaxResults", 3.0, "max_results", 3),
         ("StatisticsInterval", "60", "statistics_interval", 60.0),
+        ("HardExampleScore", "0.5", "hard_example_score", 0.5),
+        ("HardExampleLabels", ["cat"], "hard_example_labels", ("cat",)),
+        ("HardExampleLabels", '["cat", "dog"]', "hard_example_labels", ("cat", "dog")),
+        ("HardExampleMegabytes", "0.5", "hard_example_megabytes", 0.5),
+        ("PicturesMayLeave", "TRUE", "pictures_may_leave", True),
+        ("WatchdogSeconds", "0", "watchdog_seconds", 0.0),
     ],
 )
 def test_text_and_numbers_are_both_taken(
@@ -50,6 +56,12 @@ def test_every_key_of_the_default_configuration_is_read_or_is_the_nucleus_own() 
         "StatisticsInterval": 7,
         "VariantMode": "shadow",
         "VariantShare": 0.7,
+        "Alerts": [{"Name": "x", "Labels": ["x"]}],
+        "HardExampleScore": 0.7,
+        "HardExampleLabels": ["x"],
+        "HardExampleMegabytes": 7,
+        "PicturesMayLeave": True,
+        "WatchdogSeconds": 7,
     }
     default = Configuration.parse({})
 
@@ -85,6 +97,14 @@ def test_every_key_of_the_default_configuration_is_read_or_is_the_nucleus_own() 
         ("VariantMode", "both"),
         ("VariantMode", False),
         ("VariantShare", 1.1),
+        ("Alerts", {}),
+        ("Alerts", [{"Name": "x", "Labels": ["x"], "MinScore": "2"}]),
+        ("HardExampleScore", 1.1),
+        ("HardExampleLabels", "cat"),
+        ("HardExampleLabels", [1]),
+        ("HardExampleMegabytes", -1),
+        ("PicturesMayLeave", "perhaps"),
+        ("WatchdogSeconds", "0.5"),
         ("InferenceIntervall", 5),
     ],
 )

@@ -20,13 +20,17 @@ from typing import Any
 
 from backends.errors import EdgewardError
 from backends.local.cloud.broker import HOST, start_broker
+from backends.local.cloud.commands import keep_publishing
 from backends.local.cloud.driver import RolloutDriver
+from backends.local.cloud.examples import TOPIC_FILTER as EXAMPLES
+from backends.local.cloud.examples import ExampleCollector
 from backends.local.cloud.passwords import Passwords
 from backends.local.cloud.quarantine import Quarantine
 from backends.local.cloud.rules import RULES, MalformedError, apply
 from backends.local.cloud.tables import Tables
 from backends.local.files import write_json
 from backends.local.mqtt import Broker, MqttLink
+from backends.local.topics import matches
 from backends.settings import MqttSettings, Settings
 
 logger = logging.getLogger(__name__)
@@ -43,6 +47,7 @@ class CloudSide:
         self._folder = folder
         self._settings = settings
         self._tables = Tables(folder)
+        self._examples = ExampleCollector(folder)
         self._quarantine = Quarantine(folder / "quarantine.jsonl")
         self._endpoint = folder / "endpoint.json"
 
@@ -56,17 +61,18 @@ class CloudSide:
         link = MqttLink(self._client_id(), lambda: broker, self._receive)
         connecting = asyncio.create_task(link.run())
         deploying = asyncio.create_task(RolloutDriver(self._folder).run())
+        publishing = asyncio.create_task(keep_publishing(self._folder, link))
         try:
-            for rule in RULES:
-                await link.subscribe(rule.topic_filter, 1)
+            for topic_filter in (EXAMPLES, *(rule.topic_filter for rule in RULES)):
+                await link.subscribe(topic_filter, 1)
             await link.connected.wait()
             self._announce(broker, external=own is None)
             await self._keep_flushing()
         finally:
             self._endpoint.unlink(missing_ok=True)
-            connecting.cancel()
-            deploying.cancel()
-            await asyncio.wait([connecting, deploying])
+            for task in (connecting, deploying, publishing):
+                task.cancel()
+            await asyncio.wait([connecting, deploying, publishing])
             if own is not None:
                 await own.shutdown()
             self._tables.close()
@@ -106,7 +112,10 @@ class CloudSide:
     def _receive(self, topic: str, payload: bytes) -> None:
         now = datetime.now(UTC)
         try:
-            self._tables.add(apply(topic, payload, now))
+            if matches(EXAMPLES, topic):
+                self._examples.receive(topic, payload)
+            else:
+                self._tables.add(apply(topic, payload, now))
         except MalformedError as error:
             self._quarantine.add(topic, payload, str(error), now)
         except Exception as error:

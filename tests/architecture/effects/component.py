@@ -4,14 +4,18 @@ The loop of the component itself runs here, with a stand-in for the compiled mod
 """
 
 import json
+import os
+import subprocess
+import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from backends.local.nucleus.authorization import MQTT_PROXY, is_allowed
+from backends.settings import PROJECT
 from edge.challenger import Challenger
 from edge.configuration import Configuration
 from edge.contract import DEFAULT_CONFIGURATION, RESULTS_TOPIC
@@ -33,6 +37,7 @@ class SureOfCats:
     version = "1.0.0"
     problem = None
     runtime_version = "1.6.0"
+    labels = tuple(SCORES)
     preprocessing = Preprocessing(width=8, height=8)
 
     def __init__(self, scores: Mapping[str, float] = SCORES) -> None:
@@ -64,7 +69,23 @@ class Sent(list[tuple[str, dict[str, Any]]]):
     def send(self, topic: str, payload: bytes, only_newest: bool = False) -> None:
         self.append((topic, json.loads(payload)))
 
+    depth = 0
+
     def retry_parked(self) -> None:
+        pass
+
+    def withdraw(self, _topic: str) -> None:
+        pass
+
+
+class Asks:
+    """A Nucleus whose cloud asks for hard examples at once."""
+
+    def subscribe(self, topic: str, receive: Callable[[bytes], None], _ended: object) -> None:
+        command = {"command": "send-examples", "request_id": "r", "count": 1}
+        receive(json.dumps(command).encode())
+
+    def publish_local(self, topic: str, message: object, failed: object) -> None:
         pass
 
 
@@ -81,7 +102,7 @@ def reported(folder: Path, configuration: Mapping[str, object], seconds: float =
     challenger = SureOfDogs(surroundings.challenger_pointer, work)
     variants = Variants(champion, challenger)
     delivery: Any = sent
-    nucleus: Any = None  # only asked when the configuration changes
+    nucleus: Any = Asks()
     outbox = Outbox(surroundings.outbox)
     reporter = Reporter("hub", work, variants, outbox, delivery)
     chosen = Configuration.parse(configuration)
@@ -115,6 +136,37 @@ def labels(folder: Path, **configuration: object) -> list[str]:
 def topics(folder: Path, **configuration: object) -> set[str]:
     usual = {"ImageDirectory": str(folder / "pictures")}
     return {topic for topic, _ in reported(folder, {**usual, **configuration})}
+
+
+def kept(folder: Path, **configuration: object) -> bool:
+    """Whether the folder's one picture is kept as a hard example."""
+    work = folder / "-".join(configuration)
+    results(work, **configuration)
+    return any((work / "work").glob("hard-examples/*.json"))
+
+
+def answers(folder: Path, **configuration: object) -> set[str]:
+    """What a request for hard examples is answered with."""
+    usual = {"ImageDirectory": str(folder / "pictures"), "HardExampleScore": "1"}
+    sent = reported(folder, {**usual, **configuration})
+    return {key for topic, message in sent if topic.endswith("/examples") for key in message}
+
+
+def ends(folder: Path, seconds: str) -> int:
+    """The exit status of work that is stuck for three seconds."""
+    program = f"""
+import time
+from pathlib import Path
+from edge.configuration import Configuration
+from edge.watchdog import StuckPictures, Watchdog
+chosen = Configuration.parse({{"WatchdogSeconds": "{seconds}"}})
+watchdog = Watchdog(StuckPictures(Path("stuck.json")), chosen.watchdog_seconds)
+watchdog.start()
+time.sleep(3)
+"""
+    command = [sys.executable, "-c", program]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    return subprocess.run(command, cwd=folder, env=environment, check=False).returncode
 
 
 def may_publish(access: object) -> bool:
@@ -170,4 +222,25 @@ EFFECTS: dict[str, Effect] = {
         results(folder, VariantMode="split", VariantShare="0")[0]["variant"],
         results(folder, VariantMode="split", VariantShare="1")[0]["variant"],
     ),
+    "Alerts": lambda folder: (
+        topics(folder),
+        topics(folder, Alerts=[{"Name": "cat", "Labels": ["cat"], "MinScore": 0, "Sightings": 1}]),
+    ),
+    "HardExampleScore": lambda folder: (
+        kept(folder, HardExampleScore="0.5"),
+        kept(folder, HardExampleScore="0.7"),
+    ),
+    "HardExampleLabels": lambda folder: (
+        kept(folder / "a", HardExampleLabels=["dog"]),
+        kept(folder / "b", HardExampleLabels=["cat"]),
+    ),
+    "HardExampleMegabytes": lambda folder: (
+        kept(folder / "a", HardExampleScore="1", HardExampleMegabytes="20"),
+        kept(folder / "b", HardExampleScore="1", HardExampleMegabytes="0"),
+    ),
+    "PicturesMayLeave": lambda folder: (
+        answers(folder),
+        answers(folder, PicturesMayLeave="true"),
+    ),
+    "WatchdogSeconds": lambda folder: (ends(folder, "0"), ends(folder, "1")),
 }

@@ -62,7 +62,7 @@ def drawn(**changed: Any) -> tuple[dict[str, int], bytes]:
     return {label: labels.count(label) for label in set(labels)}, driveway.picture(plan, 0, "car")
 
 
-def configured(_folder: Path, key: str, **device: float) -> tuple[object, object]:
+def configured(_folder: Path, key: str, **device: float | str) -> tuple[object, object]:
     """What a deployment configures the inference component with."""
     usual, other = (
         DevicePlan.model_validate(plan).merge(Path("/camera"), "")[INFERENCE_COMPONENT][key]
@@ -163,6 +163,7 @@ CYCLE: dict[str, Effect] = {
         configured, key="StatisticsInterval", statistics_interval=7.0
     ),
     "device.score_threshold": partial(configured, key="ScoreThreshold", score_threshold=0.7),
+    "device.alerts": partial(configured, key="Alerts", alerts='[{"Name": "a", "Labels": ["a"]}]'),
     "device.max_results": partial(configured, key="MaxResults", max_results=2),
     "device.runtime": lambda folder: (
         runtime(folder / "a"),

@@ -1,0 +1,90 @@
+"""Alerts and hard examples, from the device's camera to a person's terminal, for real."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backends.settings import PROJECT
+from tasks.packaging import package_model
+from tests.site import THING, Site, now
+from tests.tiny_model import CLASSES, Compile
+
+pytestmark = [pytest.mark.slow, pytest.mark.jobs, pytest.mark.device]
+
+ANYTHING = {"Name": "anything", "Labels": list(CLASSES), "MinScore": 0, "Sightings": 1}
+
+
+@pytest.fixture
+def site(tmp_path: Path, device_python: Path) -> Iterator[Site]:
+    made = Site(tmp_path / "home", device_python)
+    yield made
+    made.fleet.stop_everything()
+
+
+def show_one_picture(site: Site) -> bytes:
+    """Leaves the first picture alone before the camera; its bytes."""
+    first = site.home / "pictures" / "0.png"
+    site.fleet.place_pictures(THING, [first])
+    return first.read_bytes()
+
+
+def edgeward(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "flows", *arguments],
+        env=os.environ | {"EDGEWARD_HOME": str(home)},
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def answered(home: Path, *arguments: str) -> Any:
+    done = edgeward(home, *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_person_sees_the_alert_and_gets_the_hard_example(
+    site: Site, compile_for: Compile
+) -> None:
+    picture = show_one_picture(site)
+    model = package_model(compile_for("linux-x86_64"), site.home / "packed")
+    kept: dict[str, object] = {"HardExampleScore": 1, "Alerts": [ANYTHING]}
+    site.deploy(model, PicturesMayLeave=True, **kept)
+    site.results(now())
+
+    fetched = answered(site.home, "examples", "fetch", THING)
+
+    (example,) = fetched["images"]
+    assert example["image_id"] == hashlib.sha256(picture).hexdigest()
+    assert Path(example["path"]).read_bytes() == picture
+    assert example["result"]["label"] in CLASSES
+    assert answered(site.home, "examples", "list", THING) == [example]
+    assert answered(site.home, "examples", "fetch", THING)["images"] == []  # it is here already
+    alert = answered(site.home, "alerts", "--thing", THING, "--count", "1")
+    assert (alert["alert"], alert["label"]) == ("anything", example["result"]["label"])
+    assert "anything: " in edgeward(site.home, "alerts").stdout
+
+
+def test_a_device_whose_pictures_stay_refuses_and_says_which_key(
+    site: Site, compile_for: Compile
+) -> None:
+    model = package_model(compile_for("linux-x86_64"), site.home / "packed")
+    site.deploy(model, HardExampleScore=1)
+    site.results(now())
+
+    done = edgeward(site.home, "examples", "fetch", THING)
+
+    assert done.returncode == 1
+    assert "PicturesMayLeave is false" in done.stderr
+    assert not (site.home / "cloud/hard-examples" / THING).exists()
+    assert "none yet" in edgeward(site.home, "examples", "list", THING).stderr
