@@ -72,9 +72,9 @@ class FollowUp:
         named |= {label for rule in self._configuration.alerts for label in rule.while_labels}
         unknown = sorted((named | {*self._configuration.hard_example_labels}) - {*labels})
         if unknown:
-            self._say_once(
-                f"The model has no label {', '.join(unknown)}: "
-                "a rule of Alerts or HardExampleLabels waits for it in vain"
+            log.warning(
+                "The model has no label %s: what Alerts or HardExampleLabels say of it is in vain",
+                ", ".join(unknown),
             )
 
     def start(self) -> None:
@@ -143,13 +143,13 @@ class FollowUp:
         self._delivery.send(alerts_topic(self._thing), encode(message))
 
     def _not_local(self, reason: str) -> None:
-        self._say_once(f"Alerts are not published on {LOCAL_ALERTS_TOPIC} on this device: {reason}")
+        self._say_once(f"Alerts are not published on {LOCAL_ALERTS_TOPIC} on this device", reason)
 
     def _subscription_ended(self, reason: str) -> None:
-        self._say_once(f"Commands are not received, another try follows: {reason}")
+        self._say_once("Commands are not received, another try follows", reason)
         self._subscribe_at = time.monotonic() + SUBSCRIBE_SECONDS
 
-    def _say_once(self, text: str) -> None:
-        if text not in self._said and len(self._said) < 100:  # noqa: PLR2004 - bounded
-            self._said.add(text)
-            log.warning("%s", text)
+    def _say_once(self, what: str, reason: str) -> None:
+        if what not in self._said:
+            self._said.add(what)
+            log.warning("%s: %s", what, reason)

@@ -163,13 +163,17 @@ class Nucleus:
             if event.message is not None:
                 receive(bytes(event.message.payload or b""))
 
+        def closed() -> None:
+            if not self._session.closing:
+                ended("the subscription was closed")
+
         try:
             answer, stream = self._client.subscribe_to_iot_core_async(
                 topic_name=topic,
                 qos=model.QOS.AT_LEAST_ONCE,
                 on_stream_event=hear,
                 on_stream_error=_keep_open,
-                on_stream_closed=lambda: ended("the subscription was closed"),
+                on_stream_closed=closed,
             )
         except Exception as error:  # noqa: BLE001 - likewise
             ended(_said(error))

@@ -91,9 +91,14 @@ class Device:
     def challenge_with(self, model: Path, version: str) -> None:
         _point(self.challenger_pointer, model, version)
 
-    def start(self, full_disk: bool = False, **environment: str) -> None:
-        """Starts the component; on a full disk, no file that it opens can take a byte."""
-        command = [str(self._python), "-u", "-m", "edge"]
+    def start(
+        self, full_disk: bool = False, program: Path | None = None, **environment: str
+    ) -> None:
+        """Starts the component; on a full disk, no file that it opens can take a byte.
+
+        `program` runs in its place.
+        """
+        command = [str(self._python), "-u", *([str(program)] if program else ["-m", "edge"])]
         if full_disk:
             command = ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *command]
         self.process = subprocess.Popen(

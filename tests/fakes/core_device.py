@@ -22,7 +22,7 @@ from backends.local.nucleus.ipc import IpcServer, Tokens
 from backends.local.nucleus.kind import CLASSIC, Nucleus
 from backends.local.nucleus.operations import Core, operations
 from backends.local.nucleus.pubsub import LocalBus
-from backends.local.nucleus.rpc import OperationError
+from backends.local.nucleus.rpc import Limits, OperationError
 from backends.local.topics import matches
 
 
@@ -104,6 +104,7 @@ class CoreDevice:
         configuration: Mapping[str, Any],
         thing: str = "test-thing",
         nucleus: Nucleus = CLASSIC,
+        limits: Limits = Limits(),  # noqa: B008 - a constant
     ) -> None:
         self.component = component
         self.mqtt = QueueProxy()
@@ -113,8 +114,9 @@ class CoreDevice:
         self.tokens = Tokens()
         self.root = root
         self._thing = thing
-        core = Core(self.configuration, LocalBus(), self.mqtt, self.lifecycle)
-        self._server = IpcServer(root, self.tokens, operations(core), nucleus)
+        self.bus = LocalBus()
+        core = Core(self.configuration, self.bus, self.mqtt, self.lifecycle)
+        self._server = IpcServer(root, self.tokens, operations(core), nucleus, limits)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self.environment = {**self._base_environment(), "SVCUID": self.tokens.issue(component)}

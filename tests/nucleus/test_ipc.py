@@ -347,8 +347,11 @@ class RawClient:
         return self.read()
 
     def read(self) -> Frame:
+        return decode(self.read_bytes())
+
+    def read_bytes(self) -> bytes:
         prelude = self._exactly(12)
-        return decode(prelude + self._exactly(int.from_bytes(prelude[:4]) - 12))
+        return prelude + self._exactly(int.from_bytes(prelude[:4]) - 12)
 
     def _exactly(self, size: int) -> bytes:
         data = b""

@@ -11,11 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from backends.local.nucleus.kind import CLASSIC, Nucleus
-from backends.local.nucleus.rpc import PREFIX, Connection, Operation
+from backends.local.nucleus.rpc import PREFIX, Connection, Limits, Operation
 
 logger = logging.getLogger(__name__)
 
-MAX_CONNECTIONS = 500
 _MAX_PATH = 100  # sockaddr_un holds 107 bytes; some clients append to it
 
 
@@ -47,12 +46,14 @@ class IpcServer:
         tokens: Tokens,
         operations: Mapping[str, Operation],
         nucleus: Nucleus = CLASSIC,
+        limits: Limits = Limits(),  # noqa: B008 - a constant
     ) -> None:
         self._link = root / "ipc.socket"
         self.path = socket_path(root)
         self._tokens = tokens
         self._operations = offered(operations, nucleus)
         self._nucleus = nucleus
+        self._limits = limits
         self._server: asyncio.Server | None = None
         self._connections: set[Connection] = set()
 
@@ -82,12 +83,17 @@ class IpcServer:
                 connection.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._connections) >= MAX_CONNECTIONS:
-            logger.warning("a client is turned away: %d are connected", MAX_CONNECTIONS)
+        if len(self._connections) >= self._limits.connections:
+            logger.warning("a client is turned away: %d are connected", len(self._connections))
             writer.transport.abort()
             return
         connection = Connection(
-            reader, writer, self._tokens.component, self._operations, self._nucleus
+            reader,
+            writer,
+            self._tokens.component,
+            self._operations,
+            self._nucleus,
+            self._limits,
         )
         self._connections.add(connection)
         try:

@@ -37,12 +37,24 @@ logger = logging.getLogger(__name__)
 
 VERSION = "0.1.0"
 PREFIX = "aws.greengrass#"
-HANDSHAKE_SECONDS = 10.0
 REFUSAL_SECONDS = 2.0
-MAX_UNREAD = 32 * 1024 * 1024
-MAX_STREAMS = 1000  # open at once on one connection, nearly all of them subscriptions
-MAX_RUNNING = 100  # requests of one connection that wait for something
 _LAST_STREAM = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What clients may hold of the device; whoever wants more is refused or disconnected."""
+
+    handshake_seconds: float = 10.0
+    frame_seconds: float = FRAME_SECONDS
+    """Within which a frame that has begun must be whole."""
+    streams: int = 1000
+    """Open at once on one connection; nearly all are subscriptions."""
+    waiting: int = 100
+    """Requests of one connection that are not answered yet; further ones are not read."""
+    unread: int = 32 * 1024 * 1024
+    """Bytes that a client leaves unread."""
+    connections: int = 500
 
 
 class OperationError(Exception):
@@ -129,14 +141,15 @@ class Connection:
         authenticate: Authenticate,
         operations: Mapping[str, Operation],
         nucleus: Nucleus,
-        frame_seconds: float = FRAME_SECONDS,
+        limits: Limits,
     ) -> None:
         self._reader = reader
-        self._frames = FrameReader(reader, nucleus.frame_limit, frame_seconds)
+        self._frames = FrameReader(reader, nucleus.frame_limit, limits.frame_seconds)
         self._writer = writer
         self._authenticate = authenticate
         self._operations = operations
         self._nucleus = nucleus
+        self._limits = limits
         self._streams: dict[int, Stream] = {}
         self._last_stream = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -167,14 +180,14 @@ class Connection:
 
     async def _catch_up(self) -> None:
         """Reads no further while too many requests wait: a flood then waits in its own socket."""
-        while len(self._tasks) >= MAX_RUNNING:
+        while len(self._tasks) >= self._limits.waiting:
             await asyncio.wait(self._tasks, return_when="FIRST_COMPLETED")
 
     def abort(self) -> None:
         self._writer.transport.abort()
 
     async def _handshake(self) -> bool:
-        async with asyncio.timeout(HANDSHAKE_SECONDS):
+        async with asyncio.timeout(self._limits.handshake_seconds):
             frame = await self._frames.next()
         if frame is None:
             return False
@@ -235,8 +248,8 @@ class Connection:
         if not name:
             raise ProtocolError(f"stream {number} begins without an operation")
         self._last_stream = number
-        if len(self._streams) >= MAX_STREAMS:
-            reason = f"{MAX_STREAMS} streams are open; close some of them"
+        if len(self._streams) >= self._limits.streams:
+            reason = f"{len(self._streams)} streams are open; close some of them"
             self._fail(number, OperationError("ServiceError", reason))
             return
         stream = self._streams[number] = Stream(self, number)
@@ -322,7 +335,7 @@ class Connection:
             logger.warning("%s is disconnected, a message to it: %s", self.component, error)
             self.abort()
             return
-        if self._writer.transport.get_write_buffer_size() > MAX_UNREAD:
+        if self._writer.transport.get_write_buffer_size() > self._limits.unread:
             logger.warning("%s does not read its messages; disconnected", self.component)
             self.abort()
 
