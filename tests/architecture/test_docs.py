@@ -154,13 +154,24 @@ def test_no_table_of_set_is_left_out() -> None:
 def test_every_key_of_the_components_is_documented_with_its_default() -> None:
     runtime = runtime_recipe()["ComponentConfiguration"]["DefaultConfiguration"]
     known = {name: shown(value) for name, value in {**DEFAULT_CONFIGURATION, **runtime}.items()}
-    resources = ["ml/dlr/image-classification", "edgeward/*"]
-    known["accessControl"] = f"publish on {' and '.join(f'`{name}`' for name in resources)}"
-
-    (policy,) = DEFAULT_CONFIGURATION["accessControl"]["aws.greengrass.ipc.mqttproxy"].values()
+    known["accessControl"] = (
+        "publish on `ml/dlr/image-classification` and `edgeward/*`, subscribe to `edgeward/+/commands`, "
+        "publish locally on `edgeward/alerts`"
+    )
 
     assert documented("Configuration") == known
-    assert policy["resources"] == resources
+    assert {
+        (operation.partition("#")[2], resource)
+        for policies in DEFAULT_CONFIGURATION["accessControl"].values()
+        for policy in policies.values()
+        for operation in policy["operations"]
+        for resource in policy["resources"]
+    } == {
+        ("PublishToIoTCore", "ml/dlr/image-classification"),
+        ("PublishToIoTCore", "edgeward/*"),
+        ("SubscribeToIoTCore", "edgeward/+/commands"),
+        ("PublishToTopic", "edgeward/alerts"),
+    }
 
 
 def test_every_gate_is_in_the_reference_and_in_the_guide() -> None:

@@ -48,8 +48,12 @@ def wrong(model: Path, into: Path) -> Path:
     return into
 
 
-def said(device: Device) -> list[str]:
-    return [state for component, state in device.core.lifecycle.states if component == STATES]
+def said(device: Device, *states: str) -> bool:
+    """Whether the component reported just these; nucleus lite takes no reports."""
+    heard = [state for component, state in device.core.lifecycle.states if component == STATES]
+    if "UpdateState" in device.nucleus.missing_operations:
+        return heard == []
+    return heard == list(states)
 
 
 def test_a_model_that_answers_its_own_picture_wrongly_does_not_take_over(
@@ -63,7 +67,7 @@ def test_a_model_that_answers_its_own_picture_wrongly_does_not_take_over(
 
     assert "self-test: it calls self-test.jpg" in device.log
     assert device.result()["model_version"] == "1.0.0"
-    assert said(device) == ["RUNNING"]
+    assert said(device, "RUNNING")
 
 
 def test_the_last_good_model_serves_after_a_power_cut(
@@ -76,10 +80,12 @@ def test_the_last_good_model_serves_after_a_power_cut(
     device.close()
 
     device.start()
-    device.wait_for(lambda: said(device) == ["RUNNING", "RUNNING"], "a second start")
+    device.wait_for(
+        lambda: "Model 1.0.0, the last good one, serves" in device.log, "a second start"
+    )
+    device.wait_for(lambda: said(device, "RUNNING", "RUNNING"), "its readiness")
     device.result()
 
-    assert "Model 1.0.0, the last good one, serves" in device.log
     beat = device.message(heartbeat_topic(THING), lambda message: message["model_problem"])
     assert beat["model_version"] == "1.0.0"
     assert "self-test" in beat["model_problem"]
@@ -95,7 +101,7 @@ def test_without_any_sound_model_it_is_errored_and_never_says_running(
     device.start()
 
     assert device.ended() == 1
-    assert said(device) == ["ERRORED"]
+    assert said(device, "ERRORED")
 
 
 def test_the_last_good_model_may_be_gone(device: Device, known_model: Path, tmp_path: Path) -> None:
@@ -110,7 +116,7 @@ def test_the_last_good_model_may_be_gone(device: Device, known_model: Path, tmp_
 
     assert device.ended() == 1
     assert "Nor can the last good model serve" in device.log
-    assert said(device)[-1] == "ERRORED"
+    assert said(device, "RUNNING", "ERRORED")
 
 
 def test_another_version_of_the_component_does_not_let_the_last_good_model_stand_in(
@@ -129,7 +135,7 @@ def test_another_version_of_the_component_does_not_let_the_last_good_model_stand
     device.start()
 
     assert device.ended() == 1
-    assert said(device)[-1] == "ERRORED"
+    assert said(device, "RUNNING", "ERRORED")
 
 
 def test_a_component_that_comes_before_its_first_model_waits_for_it(
@@ -138,7 +144,7 @@ def test_a_component_that_comes_before_its_first_model_waits_for_it(
     device.pointer.unlink()
     device.start()
     device.wait_for(lambda: "Waiting for a model" in device.log, "a word")
-    assert said(device) == []
+    assert said(device)
 
     device.point_to(known_model, "1.0.0")
 

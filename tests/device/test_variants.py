@@ -90,15 +90,15 @@ def test_a_challenger_that_is_let_go_answers_no_more(device: Device) -> None:
     assert {device.result()["variant"] for _ in range(12)} == {"champion"}
 
 
-@pytest.mark.parametrize("kind", ["missing", "no library", "deadly"])
+@pytest.mark.parametrize("fault", ["missing", "no library", "deadly"])
 def test_a_broken_challenger_is_a_word_in_the_heartbeat_and_harms_nobody(
-    device: Device, model_folder: Path, deadly: Path, tmp_path: Path, kind: str
+    device: Device, model_folder: Path, deadly: Path, tmp_path: Path, fault: str
 ) -> None:
     broken = Path(shutil.copytree(model_folder, tmp_path / "broken"))
-    if kind == "missing":
+    if fault == "missing":
         device.challenger_pointer.unlink()
         reason = "its location cannot be read"
-    elif kind == "no library":
+    elif fault == "no library":
         (broken / "compiled.so").write_text("not a library")
         device.challenge_with(broken, "1.0.8")
         reason = "DLR cannot load it"
