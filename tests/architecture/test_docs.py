@@ -155,8 +155,8 @@ def test_every_key_of_the_components_is_documented_with_its_default() -> None:
     runtime = runtime_recipe()["ComponentConfiguration"]["DefaultConfiguration"]
     known = {name: shown(value) for name, value in {**DEFAULT_CONFIGURATION, **runtime}.items()}
     known["accessControl"] = (
-        "publish on `ml/dlr/image-classification` and `edgeward/*`, subscribe to `edgeward/+/commands`, "
-        "publish locally on `edgeward/alerts`"
+        "publish on `ml/dlr/image-classification` and `edgeward/*`, "
+        "subscribe to `edgeward/+/commands`, publish locally on `edgeward/alerts`"
     )
 
     assert documented("Configuration") == known
