@@ -8,7 +8,7 @@ UV := PATH="$(UVPATH)" UV_NO_PROGRESS=1 uv
 RUN := .venv/bin
 STAMPS := .venv/.ready .venvs/jobs/.ready .venvs/device/.ready
 
-.PHONY: help setup demo test check bench up down lock format clean
+.PHONY: help setup demo test check bench scenario-offline up down lock format clean
 
 help:  ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -63,6 +63,10 @@ check: setup  ## Format, lint, types, import rules
 
 bench: setup .venvs/bench/.ready  ## Measure speed and memory as ratios against peers (JSON lines)
 	@$(RUN)/python -m benchmarks
+
+scenario-offline: setup  ## Cut a device's network, send it a broken model, and see that nothing is lost
+	@$(RUN)/python -m flows.scenario_offline --nucleus classic
+	@$(RUN)/python -m flows.scenario_offline --nucleus lite
 
 up: setup  ## Start the broker and a device on this machine
 	@$(RUN)/edgeward device start hub-1

@@ -198,6 +198,10 @@ class LocalFleet:
         for name in reversed(list(self.started)):
             self._stop(name)
 
+    def stop_cloud(self) -> bool:
+        """Ends the broker and the topic rules, and leaves the devices; whether they ran."""
+        return self._stop(CLOUD)
+
     def stop_everything(self) -> list[str]:
         """Ends all background processes of this EDGEWARD_HOME; their names."""
         names = sorted((p.name for p in self._processes.all()), key=lambda name: name == CLOUD)
