@@ -140,15 +140,14 @@ class LocalFleet:
         at first) unless another is given. Raises InvalidInputError, BackendUnavailableError.
         """
         check_thing(thing)
-        root = self._thing(thing)
-        crew = crew_of(self._crews, root)
-        if crew is not None:
-            return self._start_crew(crew, [root])
-        name = _process_name(thing)
-        kind = choose(root, nucleus, running=self._processes.find(name) is not None)
+        root, name = self._thing(thing), _process_name(thing)
+        runs = self._player(thing) is not None
+        kind = choose(root, nucleus, running=runs)
         self.ensure_cloud()
-        if self._processes.find(name) is None:
+        if not runs:
             self._save_identity(thing, kind)
+        if (crew := crew_of(self._crews, root)) is not None:
+            return self._start_crew(crew, [root])
         command = [sys.executable, "-m", "backends.local.nucleus", str(root)]
         process = self._start(name, command, root / "logs" / "greengrass.log")
         self._wait_until(process, f"the device {thing}", lambda: _plays(process, root))

@@ -124,7 +124,9 @@ def test_a_simulated_device_that_is_stopped_is_pending_and_takes_the_deployment_
     identifier = deploy(fleet, "group/all", "1.0.0")
     until(lambda: versions(fleet) == {("1.0.0", "RUNNING"): 2, ("", ""): 1}, SECONDS)
     assert fleet.deployments.progress(identifier).executions["sim-2"].status == "QUEUED"
-    os.kill(fleet.ensure_cloud().pid, signal.SIGKILL)  # the record outlives its keeper
+    cloud = fleet.ensure_cloud()
+    os.kill(cloud.pid, signal.SIGKILL)  # the record outlives its keeper
+    until(lambda: not cloud.is_running())
 
     fleet.start_device("sim-2")
 

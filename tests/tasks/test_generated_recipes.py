@@ -28,6 +28,8 @@ Recipe = dict[str, Any]
 ARGUMENTS: dict[str, list[object]] = {
     "platforms": [PLATFORMS, *([platform] for platform in PLATFORMS)],
     "platform": list(PLATFORMS),
+    "version": ["1.2.3"],
+    "wheels": [(), PLATFORMS],
 }
 
 
