@@ -21,7 +21,7 @@ def alerts(
 ) -> None:
     """Show the alerts that devices raised in the last day."""
     from backends.local.alerts import AlertReader
-    from backends.local.fleet import check_thing
+    from backends.local.core_devices import check_thing
     from flows.terminal import fleet
 
     if thing:

@@ -55,7 +55,7 @@ def fetch(
 
 def list_examples(name: Thing, as_json: Json = False) -> None:
     """List the hard examples that were fetched from a device."""
-    from backends.local.fleet import check_thing
+    from backends.local.core_devices import check_thing
     from flows.terminal import fleet
 
     found = fleet().examples.stored(check_thing(name))

@@ -14,7 +14,8 @@ from rich.table import Table
 
 from backends.artifacts import DeviceResult
 from backends.connect import local_fleet
-from backends.local.fleet import DeviceStatus, LocalFleet
+from backends.local.device_status import DeviceStatus
+from backends.local.fleet import LocalFleet
 from backends.settings import load_settings
 from flows.console import show_our_lines
 from flows.prefect_server import prefect_server

@@ -4,9 +4,6 @@ What would break for a user: a device that is away counts as failed, or forgets 
 """
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,18 +12,14 @@ import pytest
 
 from backends.errors import DeploymentError, InvalidInputError
 from backends.local.fleet import LocalFleet
-from backends.settings import PROJECT, Settings
+from backends.settings import Settings
+from tests.command_line import edgeward
 from tests.fakes.component_store import Store
 
 pytestmark = pytest.mark.slow
 
 THING = "hub-1"
 SLEEP = {"Run": "exec sleep 1000"}
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "home"
 
 
 @pytest.fixture
@@ -38,18 +31,6 @@ def fleet(home: Path) -> Iterator[LocalFleet]:
     running = LocalFleet(Settings(home=home), deploy_seconds=60, settle_seconds=0)
     yield running
     running.stop_everything()
-
-
-def edgeward(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "flows", *arguments],
-        env=os.environ | {"EDGEWARD_HOME": str(home)},
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
 
 
 def until(condition: Callable[[], bool], seconds: float = 30) -> None:
@@ -99,12 +80,12 @@ def test_a_local_deployment_that_fails_says_why(fleet: LocalFleet) -> None:
 def test_the_network_is_switched_by_commands(fleet: LocalFleet, home: Path) -> None:
     fleet.start_device(THING)
 
-    off = edgeward(home, "device", "offline", THING)
+    off = edgeward("device", "offline", THING)
     assert (off.returncode, off.stderr) == (0, "hub-1 is offline\n")
-    status = json.loads(edgeward(home, "device", "status", THING, "--json").stdout)
+    status = json.loads(edgeward("device", "status", THING, "--json").stdout)
     assert (status["running"], status["network"], status["connected"]) == (True, False, False)
 
-    on = edgeward(home, "device", "online", THING)
+    on = edgeward("device", "online", THING)
     assert (on.returncode, on.stderr) == (0, "hub-1 is online\n")
     until(lambda: fleet.device(THING).connected)
     assert fleet.device(THING).network is True

@@ -1,4 +1,4 @@
-"""An hour without a network: what the device delivers then, how fast, and what arrives."""
+"""An hour without a network: what the device delivers then, and what arrives."""
 
 import json
 import time
@@ -13,7 +13,7 @@ from backends.local.cloud.rules import apply
 from backends.local.cloud.tables import Tables, read_file
 from backends.local.nucleus.rpc import OperationError
 from edge.contract import RESULTS_TOPIC
-from tests.device.conftest import Device, MakeDevice
+from tests.device.conftest import Device, MakeDevice, of_kind
 from tests.fakes.core_device import Published
 
 pytestmark = [pytest.mark.device, pytest.mark.jobs, pytest.mark.slow]
@@ -70,6 +70,7 @@ def stored(cloud: Path, published: list[Published]) -> list[str]:
     return [row["message_id"] for row in rows]
 
 
+@of_kind(["lite"])  # the classic nucleus keeps what it cannot send, and refuses nothing
 def test_an_hour_of_results_without_a_broker_all_arrive_once_and_in_order(
     make_device: MakeDevice, tmp_path: Path
 ) -> None:
@@ -96,20 +97,3 @@ def test_an_hour_of_results_without_a_broker_all_arrive_once_and_in_order(
     assert list(dict.fromkeys(results(published))) == wanted
     assert len(published) - len(set(results(published))) < 100  # few went twice
     assert all(len(each.payload) <= 7000 for each in published)
-
-
-def test_what_waited_for_an_hour_is_delivered_within_seconds(make_device: MakeDevice) -> None:
-    device = make_device(InferenceInterval="3600")
-    add_pictures(device, 1000)  # all that is new at one tick
-    device.core.mqtt.fault = OperationError("ServiceError", "")
-    device.start()
-    wait_for(lambda: device.log.count('"inference-results"') >= 1000, device, "the results")
-
-    device.core.mqtt.fault = None
-    wait_for(lambda: arrived(device), device, "the first")
-    began = time.monotonic()
-    wait_for(lambda: len(results(arrived(device))) >= 1000, device, "all of them")
-    seconds = time.monotonic() - began
-
-    print(f"drained {1000 / seconds:.0f} messages a second")
-    assert seconds < 10

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from backends.settings import PROJECT
+from tests.command_line import edgeward
 
 HEAVY = {
     "prefect",
@@ -20,18 +21,6 @@ HEAVY = {
     "awscrt",
     "sagemaker",
 }
-
-
-def edgeward(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "flows", *arguments],
-        env=os.environ | environment,
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
 
 
 @pytest.mark.parametrize(

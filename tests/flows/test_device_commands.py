@@ -2,17 +2,14 @@
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from backends.settings import PROJECT
 from tasks.packaging import package_model
+from tests.command_line import edgeward
 from tests.site import THING, Site, now
 from tests.tiny_model import CLASSES, Compile
 
@@ -22,8 +19,8 @@ ANYTHING = {"Name": "anything", "Labels": list(CLASSES), "MinScore": 0, "Sightin
 
 
 @pytest.fixture
-def site(tmp_path: Path, device_python: Path) -> Iterator[Site]:
-    made = Site(tmp_path / "home", device_python)
+def site(home: Path, device_python: Path) -> Iterator[Site]:
+    made = Site(home, device_python)
     yield made
     made.fleet.stop_everything()
 
@@ -35,20 +32,8 @@ def show_one_picture(site: Site) -> bytes:
     return first.read_bytes()
 
 
-def edgeward(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "flows", *arguments],
-        env=os.environ | {"EDGEWARD_HOME": str(home)},
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-
-
-def answered(home: Path, *arguments: str) -> Any:
-    done = edgeward(home, *arguments, "--json")
+def answered(*arguments: str) -> Any:
+    done = edgeward(*arguments, "--json")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -62,17 +47,17 @@ def test_a_person_sees_the_alert_and_gets_the_hard_example(
     site.deploy(model, PicturesMayLeave=True, **kept)
     site.results(now())
 
-    fetched = answered(site.home, "examples", "fetch", THING)
+    fetched = answered("examples", "fetch", THING)
 
     (example,) = fetched["images"]
     assert example["image_id"] == hashlib.sha256(picture).hexdigest()
     assert Path(example["path"]).read_bytes() == picture
     assert example["result"]["label"] in CLASSES
-    assert answered(site.home, "examples", "list", THING) == [example]
-    assert answered(site.home, "examples", "fetch", THING)["images"] == []  # it is here already
-    alert = answered(site.home, "alerts", "--thing", THING, "--count", "1")
+    assert answered("examples", "list", THING) == [example]
+    assert answered("examples", "fetch", THING)["images"] == []  # it is here already
+    alert = answered("alerts", "--thing", THING, "--count", "1")
     assert (alert["alert"], alert["label"]) == ("anything", example["result"]["label"])
-    assert "anything: " in edgeward(site.home, "alerts").stdout
+    assert "anything: " in edgeward("alerts").stdout
 
 
 def test_a_device_whose_pictures_stay_refuses_and_says_which_key(
@@ -82,9 +67,9 @@ def test_a_device_whose_pictures_stay_refuses_and_says_which_key(
     site.deploy(model, HardExampleScore=1)
     site.results(now())
 
-    done = edgeward(site.home, "examples", "fetch", THING)
+    done = edgeward("examples", "fetch", THING)
 
     assert done.returncode == 1
     assert "PicturesMayLeave is false" in done.stderr
     assert not (site.home / "cloud/hard-examples" / THING).exists()
-    assert "none yet" in edgeward(site.home, "examples", "list", THING).stderr
+    assert "none yet" in edgeward("examples", "list", THING).stderr

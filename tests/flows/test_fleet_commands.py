@@ -14,9 +14,9 @@ from backends.errors import InvalidInputError
 from backends.local.fleet import LocalFleet
 from backends.settings import PROJECT, Settings
 from flows.fleet_words import request_of
+from tests.command_line import edgeward
 from tests.fakes.component_store import Store
 from tests.fakes.network_guard import attempts, guarded
-from tests.flows.test_command_line import edgeward
 
 SLEEP = {"Run": "echo running; exec sleep 1000"}
 

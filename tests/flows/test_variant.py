@@ -1,8 +1,6 @@
 """Two models on a real device by the command line: started, compared on live pictures, stopped."""
 
 import json
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +10,6 @@ import pytest
 
 from backends.artifacts import DeviceResult
 from backends.errors import InvalidInputError
-from backends.settings import PROJECT
 from edge.contract import (
     CHALLENGER_COMPONENT,
     INFERENCE_COMPONENT,
@@ -23,6 +20,7 @@ from flows.variant import ComparisonPlan, VariantPlan, compare_variants, start_v
 from tasks.packaging import package_model
 from tasks.recipes import model_recipe
 from tasks.variant_comparison import VariantLimits
+from tests.command_line import edgeward
 from tests.site import THING, Site, now
 from tests.tiny_model import Compile, TinyModel
 
@@ -112,14 +110,7 @@ def test_a_model_challenges_only_where_one_serves(home: Path) -> None:
 def test_the_command_prints_the_comparison_alone(site: Site) -> None:
     site.fleet.start_device(THING)
 
-    answer = subprocess.run(
-        [sys.executable, "-m", "flows", "variant", "compare", THING, "--json"],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=180,
-    )
+    answer = edgeward("variant", "compare", THING, "--json")
 
     assert answer.returncode == 0, answer.stderr
     assert json.loads(answer.stdout)["recommendation"] == "more data"
