@@ -7,13 +7,16 @@ UVPATH := $(CURDIR)/.uv/bin:$(PATH)$(shell for d in $(HOME)/.pyenv/versions/*/bi
 UV := PATH="$(UVPATH)" UV_NO_PROGRESS=1 uv
 RUN := .venv/bin
 STAMPS := .venv/.ready .venvs/jobs/.ready .venvs/device/.ready
+ALL := $(STAMPS) .venv/.dev
 
-.PHONY: help setup demo test check bench scenario-offline up down lock format clean
+.PHONY: help setup setup-aws demo test check bench scenario-offline up down lock format clean
 
 help:  ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 setup: $(STAMPS)  ## Make the environments: control, jobs, device
+
+setup-aws: $(STAMPS) .venv/.aws  ## Make them, with what work in an AWS account needs
 
 .uv/.ready:
 	@mkdir -p .uv
@@ -30,9 +33,15 @@ define environment
 	@$(UV) pip sync --quiet --python $(1)/bin/python $(3)
 endef
 
-.venv/.ready: requirements/dev.txt pyproject.toml .uv/.ready
-	$(call environment,.venv,3.12,requirements/dev.txt)
+.venv/.ready: requirements/local.txt pyproject.toml .uv/.ready
+	$(call environment,.venv,3.12,requirements/local.txt)
 	@$(UV) pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# More of the same lock, into the same environment: AWS's packages, or those and the tests' tools.
+.venv/.aws .venv/.dev: .venv/.%: requirements/%.txt .venv/.ready
+	@echo "make: .venv ($*)" >&2
+	@$(UV) pip install --quiet --python .venv/bin/python --no-deps -r requirements/$*.txt
 	@touch $@
 
 .venvs/jobs/.ready: jobs/requirements.txt .uv/.ready
@@ -46,10 +55,10 @@ endef
 demo: setup  ## Run the full cycle on drawn pictures, down to a device on this machine
 	@$(RUN)/edgeward run
 
-test: setup  ## Pass all tests
+test: $(ALL)  ## Pass all tests
 	@$(RUN)/pytest
 
-check: setup  ## Format, lint, types, import rules
+check: $(ALL)  ## Format, lint, types, import rules
 	@$(RUN)/ruff format --check .
 	@$(RUN)/ruff check .
 	@$(RUN)/mypy
@@ -61,7 +70,7 @@ check: setup  ## Format, lint, types, import rules
 	@$(UV) pip install --quiet --python .venvs/jobs/bin/python --no-deps --target .venvs/bench -r requirements/bench.txt
 	@touch $@
 
-bench: setup .venvs/bench/.ready  ## Measure speed and memory as ratios against peers (JSON lines)
+bench: $(ALL) .venvs/bench/.ready  ## Measure speed and memory as ratios against peers (JSON lines)
 	@$(RUN)/python -m benchmarks
 
 scenario-offline: setup  ## Cut a device's network, send it a broken model, and see that nothing is lost
@@ -74,16 +83,16 @@ up: setup  ## Start the broker and a device on this machine
 down:  ## Stop everything that was started on this machine
 	@$(RUN)/edgeward down
 
-format: setup  ## Format and mend what can be mended by itself
+format: $(ALL)  ## Format and mend what can be mended by itself
 	@$(RUN)/ruff format .
 	@$(RUN)/ruff check --fix .
 
-LOCK = $(UV) pip compile --quiet --no-emit-index-url --universal --generate-hashes
+LOCK = $(UV) pip compile --quiet --no-emit-index-url --universal --generate-hashes --override requirements/overrides.in
 
 lock: .uv/.ready  ## Renew the lock files: aws first, the others agree with it
 	@$(LOCK) --python-version 3.12 --extra aws pyproject.toml -o requirements/aws.txt
-	@$(LOCK) --python-version 3.12 -c requirements/aws.txt pyproject.toml -o requirements/local.txt
-	@$(LOCK) --python-version 3.12 -c requirements/aws.txt --extra dev pyproject.toml requirements/build.in -o requirements/dev.txt
+	@$(LOCK) --python-version 3.12 -c requirements/aws.txt pyproject.toml requirements/build.in -o requirements/local.txt
+	@$(LOCK) --python-version 3.12 -c requirements/aws.txt --extra aws --extra dev pyproject.toml requirements/build.in -o requirements/dev.txt
 	@$(LOCK) --python-version 3.9 edge/requirements.txt -o requirements/device.txt
 	@$(UV) pip compile --quiet --no-emit-index-url --python-version 3.10 jobs/requirements.in -o jobs/requirements.txt
 	@$(UV) pip compile --quiet --no-emit-index-url --python-version 3.10 -c jobs/requirements.txt --no-emit-package numpy requirements/bench.in -o requirements/bench.txt
