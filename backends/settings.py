@@ -25,11 +25,16 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 
 class BackendSettings(BaseModel):
-    """Everything on this machine."""
+    """Where the work is done, and how it is done on this machine."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["local"] = Field("local", description="Where the work is done.")
+    kind: Literal["local", "aws"] = Field(
+        "local", description="Where the work is done: this machine, or an AWS account."
+    )
+    compiler: Literal["", "tvm", "neo"] = Field(
+        "", description="tvm: on this machine; neo: SageMaker Neo; empty: as the kind has it."
+    )
     jobs_python: Path = Field(
         PROJECT / ".venvs/jobs/bin/python", description="Interpreter that has MXNet and TVM."
     )
@@ -63,6 +68,46 @@ class MqttSettings(BaseModel):
     password: SecretStr = SecretStr("")
 
 
+class AwsSettings(BaseModel):
+    """The AWS account, for backend kind aws. Credentials come from AWS's own chain only."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    region: str = Field("", description="Empty: that of AWS's own chain (AWS_REGION, profile).")
+    bucket: str = Field("", description="S3 bucket for everything; it must exist.")
+    prefix: str = Field(
+        "edgeward",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$",
+        description="First part of every key, and the tag of everything that we create.",
+    )
+    training_role: str = Field("", description="ARN of the role that SageMaker and Neo take.")
+    rule_role: str = Field("", description="ARN of the role that IoT's topic rules take.")
+    training_image: str = Field(
+        "", description="Own training image (ECR URI); empty: the built-in image-classification."
+    )
+    instance_type: str = Field("ml.g4dn.xlarge", pattern=r"^ml\.", description="For training.")
+    volume_gb: int = Field(30, ge=1, le=16384, description="Disk of the training instance.")
+    max_run_seconds: int = Field(3600, ge=60, description="Time limit of one training job.")
+    spot: bool = Field(True, description="Train on managed spot instances, with checkpoints.")
+    max_wait_seconds: int = Field(
+        7200, ge=60, description="Limit of waiting for spot capacity and training together."
+    )
+    kms_key: str = Field("", description="KMS key (ARN or id); empty: S3's own encryption.")
+    subnets: tuple[str, ...] = Field((), description="VPC subnets of training jobs.")
+    security_groups: tuple[str, ...] = Field((), description="VPC security groups of those.")
+    tags: dict[str, str] = Field({}, description="More tags on everything that we create.")
+    thing_group: str = Field(
+        "", description="Deploy to this group, of which the run's thing is a member."
+    )
+    endpoint_url: str = Field("", description="An AWS-compatible server; empty: AWS.")
+    endpoint_urls: dict[str, str] = Field(
+        {}, description='The same by service, as in {"greengrassv2": "http://…"}.'
+    )
+
+    def endpoint_of(self, service: str) -> str | None:
+        return self.endpoint_urls.get(service) or self.endpoint_url or None
+
+
 class MlflowSettings(BaseModel):
     """Where runs and model versions are kept."""
 
@@ -82,6 +127,7 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path(".edgeward"), description="Folder that holds everything a run writes.")
     backend: BackendSettings = BackendSettings()
+    aws: AwsSettings = AwsSettings()
     mqtt: MqttSettings = MqttSettings()
     mlflow: MlflowSettings = MlflowSettings()
 
@@ -93,6 +139,7 @@ class Settings(BaseSettings):
 
 GROUPS: dict[str, type[BaseModel]] = {
     "backend": BackendSettings,
+    "aws": AwsSettings,
     "mqtt": MqttSettings,
     "mlflow": MlflowSettings,
 }
