@@ -16,7 +16,7 @@ from edge.alert_rules import AlertRule, parse_alert_rules, parse_labels
 from edge.contract import DEFAULT_CONFIGURATION
 
 _NO_EFFECT = {"Accelerator", "ModelResourceKey"}
-"""Keys of AWS's public component that its users may merge here, too: there is one model and a CPU."""
+"""Keys of AWS's public component, which its users may merge here: there is one model, on a CPU."""
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
 
