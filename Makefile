@@ -56,7 +56,7 @@ demo: setup  ## Run the full cycle on drawn pictures, down to a device on this m
 	@$(RUN)/edgeward run
 
 test: $(ALL)  ## Pass all tests
-	@$(RUN)/pytest
+	@$(RUN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: $(ALL)  ## Format, lint, types, import rules
 	@$(RUN)/ruff format --check .

@@ -15,7 +15,10 @@ import yaml
 from backends.errors import PackageError
 
 FORMAT_VERSION = "2020-01-25"
-MAX_BYTES = 16_000
+MAX_BYTES = 8_000
+"""Lite reads a recipe into a buffer of 8,196."""
+MAX_VALUES = 255
+"""Lite walks at most so many: two for an entry of a map, one for an item of a list."""
 
 _TOP = {
     "RecipeFormatVersion",
@@ -93,6 +96,8 @@ def _faults(recipe: Mapping[str, Any]) -> _Faults:
     size = len(yaml.safe_dump(_plain(recipe), sort_keys=False).encode())
     if size > MAX_BYTES:
         yield "recipe", f"has {size} bytes, and {MAX_BYTES} are allowed"
+    if (values := _values(recipe)) > MAX_VALUES:
+        yield "recipe", f"has {values} keys and values, and {MAX_VALUES} are allowed"
 
 
 def _configuration(configuration: Any) -> _Faults:
@@ -120,8 +125,8 @@ def _dependencies(dependencies: Any) -> _Faults:
                 f"{where}.VersionRequirement",
                 f"{requirement!r} is not plain comparators, such as '>=1.0.0 <2.0.0'",
             )
-        if dependency.get("DependencyType", "HARD") not in ("HARD", "SOFT"):
-            yield f"{where}.DependencyType", "must be HARD or SOFT"
+        if dependency.get("DependencyType", "SOFT") != "SOFT":
+            yield f"{where}.DependencyType", "must be SOFT, or left out for a hard one"
 
 
 def _manifest(where: str, manifest: Any) -> _Faults:
@@ -244,6 +249,15 @@ def _unknown(where: str, value: Mapping[str, Any], known: set[str]) -> _Faults:
         right = spelling.get(str(key).lower())
         hint = f"nucleus lite wants it spelt {right!r}" if right else "is not a known key"
         yield f"{where}.{key}".lstrip("."), hint
+
+
+def _values(value: Any) -> int:
+    """What lite counts of a recipe."""
+    if isinstance(value, Mapping):
+        return sum(2 + _values(item) for item in value.values())
+    if isinstance(value, list | tuple):
+        return sum(1 + _values(item) for item in value)
+    return 0
 
 
 def _plain(value: Any) -> Any:

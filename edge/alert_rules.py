@@ -11,6 +11,8 @@ MAX_RULES = 20
 MAX_LABELS = 100
 MAX_NAME = 64
 MAX_SIGHTINGS = 1000
+MAX_BYTES = 4000
+"""Of all rules as JSON: a configuration has to fit into one frame of nucleus lite."""
 
 _DAY = 86_400.0
 
@@ -54,6 +56,11 @@ def parse_alert_rules(value: Any) -> Tuple[AlertRule, ...]:
     Raises ValueError that names the rule and the key which is wrong, and says what is allowed.
     """
     rules = _list(value, "Alerts", MAX_RULES, "rules")
+    size = len(json.dumps(rules, ensure_ascii=False, default=str).encode(errors="replace"))
+    if size > MAX_BYTES:
+        raise ValueError(
+            f"Alerts: the rules have {size} bytes as JSON, and {MAX_BYTES} are allowed"
+        )
     parsed = tuple(_rule(rule, f"Alerts[{number}]") for number, rule in enumerate(rules))
     names = [rule.name for rule in parsed]
     for number, name in enumerate(names):

@@ -99,7 +99,7 @@ class Challenger:
             return False
         self._note(trial.location, ends + 1)
         try:
-            self.classifier = Classifier(trial.location.folder)
+            self.classifier = Classifier(trial.location.folder, self._suspicion.parent)
         except ModelFolderError as error:
             self._refuse(str(error))
             return False

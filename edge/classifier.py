@@ -7,12 +7,15 @@ import, keeps that code from ever being loaded; it works in read-only installati
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import shutil
 import sys
+import tempfile
 import types
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Mapping, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, Optional, Tuple, Union
 
 import numpy as np
 
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float32]
 
+_COPY = "model-being-loaded-"
 _INPUT = "data"
 _SUM_TOLERANCE = 0.01
 _SPINS = 1000
@@ -39,6 +43,9 @@ _SPINS = 1000
 
 TVM's own 300,000 burn 70 ms of CPU after each picture.
 """
+
+
+log = logging.getLogger(__name__)
 
 
 class InferenceError(Exception):
@@ -52,7 +59,12 @@ class Classifier:
     computes does not fit its labels, or when it answers its self-test picture wrongly.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, scratch: Optional[Path] = None) -> None:
+        """Load the model in `folder`; with `scratch`, from a copy there that is then unlinked.
+
+        A nucleus may write an artifact's files again in place, under a process that has them
+        mapped: that ends it. Only a copy of its own keeps a served model from that.
+        """
         self.folder = Path(folder)
         self.metadata: ModelMetadata = read_metadata(self.folder)
         if self.metadata.takes != "model":
@@ -65,7 +77,8 @@ class Classifier:
             self.preprocessing = Preprocessing.from_dict(self.metadata.preprocessing)
         except ValueError as error:
             raise ModelFolderError(str(folder), f"compiled.meta, preprocessing: {error}") from error
-        self._model = _load(self.folder, self.metadata.threads)
+        with _own_copy(self.folder, scratch) as copy:
+            self._model = _load(copy, self.folder, self.metadata.threads)
         self._check()
         if self.metadata.self_test is not None:
             self._check_answer(self.metadata.self_test)
@@ -155,7 +168,36 @@ def _as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def _load(folder: Path, threads: int) -> Any:
+@contextlib.contextmanager
+def _own_copy(folder: Path, scratch: Optional[Path]) -> Iterator[Path]:
+    """A copy that lasts as long as the block; the folder itself where there is no room for one."""
+    if scratch is None:
+        yield folder
+        return
+    for left in scratch.glob(f"{_COPY}*"):  # by a process that was killed while it loaded
+        shutil.rmtree(str(left), ignore_errors=True)
+    copy = folder
+    try:
+        copy = Path(tempfile.mkdtemp(prefix=_COPY, dir=str(scratch)))
+        for file in folder.iterdir():
+            if file.is_file():
+                shutil.copyfile(str(file), str(copy / file.name))
+    except OSError as error:
+        log.warning("The model is loaded where it lies, for it cannot be copied: %s", error)
+        _remove(copy, folder)
+        copy = folder
+    try:
+        yield copy
+    finally:
+        _remove(copy, folder)
+
+
+def _remove(copy: Path, folder: Path) -> None:
+    if copy != folder:
+        shutil.rmtree(str(copy), ignore_errors=True)
+
+
+def _load(copy: Path, folder: Path, threads: int) -> Any:
     forbid_telemetry()
     # read once, when the pool is made: a later model in this process keeps the first one's
     os.environ.setdefault("TVM_NUM_THREADS", str(threads or _cores()))
@@ -164,7 +206,7 @@ def _load(folder: Path, threads: int) -> Any:
     try:
         from dlr import DLRModel
 
-        return DLRModel(str(folder), "cpu")
+        return DLRModel(str(copy), "cpu")
     except Exception as error:  # DLR raises bare exceptions of several kinds
         reason = str(error).strip() or "its library wrote the reason to standard error"
         raise ModelFolderError(str(folder), f"DLR cannot load it: {reason}") from error

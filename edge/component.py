@@ -13,7 +13,7 @@ from edge.accepted import first_configuration
 from edge.challenger import Challenger
 from edge.configuration import Configuration, ConfigurationError
 from edge.delivery import Delivery
-from edge.ipc import Nucleus, SessionLostError
+from edge.ipc import Nucleus, NucleusAwayError, SessionLostError
 from edge.model_folder import ModelFolderError
 from edge.outbox import Outbox
 from edge.reporting import Reporter
@@ -21,12 +21,15 @@ from edge.serving import Serving
 from edge.signals import Signals
 from edge.surroundings import Surroundings
 from edge.variants import Variants
-from edge.watch import Watch
+from edge.watch import InterpreterReplacedError, Watch
 
 DONE, FAILED = 0, 1
 
 _MODEL_SECONDS = 60.0
 """How long the first model may take to be there."""
+
+_CONNECT_SECONDS = 15.0
+"""How long a nucleus may be away when the component starts."""
 
 _LOOK_SECONDS = 0.2
 _SEND_SECONDS = 0.6
@@ -49,7 +52,7 @@ class Component:
     def run(self) -> int:
         """Work until told to stop. Returns DONE, or FAILED when it should be started again."""
         try:
-            nucleus = Nucleus(self._signals.lose)
+            nucleus = self._connect()
         except SessionLostError as error:
             log.error("%s", error)  # noqa: TRY400 - a traceback says no more
             return FAILED
@@ -58,6 +61,9 @@ class Component:
         except SessionLostError as error:
             log.error("The session with the nucleus is lost: %s", error)  # noqa: TRY400
             return FAILED
+        except InterpreterReplacedError:
+            log.info("The runtime component has another interpreter: to be started again on it")
+            return FAILED
         except (ConfigurationError, ModelFolderError) as error:
             log.error("%s", error)  # noqa: TRY400
             nucleus.report_state("ERRORED")
@@ -65,6 +71,17 @@ class Component:
         finally:
             nucleus.close()
         return DONE
+
+    def _connect(self) -> Nucleus:
+        """The nucleus may be starting again: lite gives a component three starts an hour only."""
+        deadline = time.monotonic() + _CONNECT_SECONDS
+        while True:
+            try:
+                return Nucleus(self._signals.lose)
+            except NucleusAwayError:
+                if self._signals.is_ending or time.monotonic() >= deadline:
+                    raise
+                time.sleep(_LOOK_SECONDS)
 
     def _work(self, nucleus: Nucleus) -> None:
         nucleus.watch_configuration(self._signals.change)

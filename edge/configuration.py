@@ -15,6 +15,9 @@ from typing import Any, Callable, Dict, Mapping, Tuple
 from edge.alert_rules import AlertRule, parse_alert_rules, parse_labels
 from edge.contract import DEFAULT_CONFIGURATION
 
+_NO_EFFECT = {"Accelerator", "ModelResourceKey"}
+"""Keys of AWS's public component, which its users may merge here: there is one model, on a CPU."""
+
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
 
 _DAY = 86_400.0
@@ -70,7 +73,7 @@ class Configuration:
         Raises ConfigurationError for an unknown key, an impossible value, or values that do not
         go together.
         """
-        for key in values:
+        for key in set(values) - _NO_EFFECT:
             if key not in DEFAULT_CONFIGURATION:
                 known = ", ".join(DEFAULT_CONFIGURATION)
                 raise ConfigurationError(key, values[key], f"left out: the keys are {known}")

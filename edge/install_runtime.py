@@ -127,8 +127,9 @@ def install(python: str, requirements: Path, work: Path) -> Path:
         raise InstallError(f"{interpreter} lacks {', '.join(found['missing'])}")
     _silence(Path(found["dlr"]))
     beside = made if python else None
+    former = _former(work)
     _write(work / WRAPPER, _wrapper(interpreter, beside), 0o755)
-    _remove_all_but(made, work)
+    _remove_all_but([made, *former], work)
     return interpreter
 
 
@@ -203,10 +204,17 @@ def _clear(work: Path, folder: Path, offer: Offer) -> None:
         )
 
 
-def _remove_all_but(made: Optional[Path], work: Path) -> None:
+def _former(work: Path) -> List[Path]:
+    """What a component that is running now may still import from; gone at the next change."""
+    wrapper = work / WRAPPER
+    text = wrapper.read_text(encoding="utf-8") if wrapper.is_file() else ""
+    return [path for pattern in _MADE for path in work.glob(pattern) if str(path) in text]
+
+
+def _remove_all_but(kept: "list[Optional[Path]]", work: Path) -> None:
     for pattern in _MADE:
         for path in work.glob(pattern):
-            if path != made:
+            if path not in kept:
                 shutil.rmtree(str(path), ignore_errors=True)
 
 

@@ -35,6 +35,10 @@ class SessionLostError(Exception):
     """There is no session with the nucleus, or no more."""
 
 
+class NucleusAwayError(SessionLostError):
+    """There is no nucleus to connect to, now."""
+
+
 class PublishError(Exception):
     """A message was not taken; another try may help (no network, no answer in time)."""
 
@@ -63,7 +67,7 @@ class Nucleus:
         except AccessDeniedError as error:
             raise SessionLostError("the nucleus does not accept our token (SVCUID)") from error
         except Exception as error:  # awscrt raises its own and bare ones
-            raise SessionLostError(f"cannot connect to the nucleus: {_said(error)}") from error
+            raise NucleusAwayError(f"cannot connect to the nucleus: {_said(error)}") from error
         self._client = GreengrassCoreIPCClientV2(client=raw)
 
     def configuration(self) -> Dict[str, Any]:

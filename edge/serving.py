@@ -43,7 +43,8 @@ class Serving:
     """The model in use, and the one that wants to be."""
 
     def __init__(self, pointer: Path, memory: Path) -> None:
-        """Load the first model; `memory` is where the last good one is noted.
+        """Load the first model; `memory` is where the last good one is noted,
+        in the component's work folder.
 
         Raises ModelFolderError when neither can be served.
         """
@@ -69,7 +70,7 @@ class Serving:
             if location == self._location:
                 self.problem = None
                 return False
-            classifier = Classifier(location.folder)
+            classifier = Classifier(location.folder, self._memory.parent)
         except ModelFolderError as error:
             self.problem = str(error)
             log.error("Model %s goes on serving: %s", self.version, error)  # noqa: TRY400
@@ -82,13 +83,13 @@ class Serving:
     def _first(self) -> Tuple[Location, Classifier]:
         try:
             location = read_location(self._pointer)
-            classifier = Classifier(location.folder)
+            classifier = Classifier(location.folder, self._memory.parent)
         except ModelFolderError as error:
             former = _recall(self._memory)
             if former is None:
                 raise
             try:
-                classifier = Classifier(former.folder)
+                classifier = Classifier(former.folder, self._memory.parent)
             except ModelFolderError as gone:
                 log.error("Nor can the last good model serve: %s", gone)  # noqa: TRY400
                 raise error from gone

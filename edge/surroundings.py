@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Mapping
 
-from edge.contract import CHALLENGER_COMPONENT, MODEL_COMPONENT, MODEL_LOCATION
+from edge.contract import (
+    CHALLENGER_COMPONENT,
+    MODEL_COMPONENT,
+    MODEL_LOCATION,
+    RUNTIME_COMPONENT,
+    RUNTIME_PYTHON,
+)
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,10 @@ class Surroundings:
     @property
     def challenger_pointer(self) -> Path:
         return self.folder.parent / CHALLENGER_COMPONENT / MODEL_LOCATION
+
+    @property
+    def interpreter(self) -> Path:
+        return self.folder.parent / RUNTIME_COMPONENT / RUNTIME_PYTHON
 
     @property
     def alerts(self) -> Path:

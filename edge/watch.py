@@ -13,6 +13,7 @@ from edge.configuration import Configuration
 from edge.contract import result_message
 from edge.delivery import Delivery
 from edge.follow_up import FollowUp
+from edge.interpreter import Interpreter
 from edge.ipc import Nucleus, SessionLostError
 from edge.pictures import UnreadablePictureError, image_id, read_picture, statistics
 from edge.reporting import Reporter
@@ -28,6 +29,10 @@ _RETRY_SECONDS = 1.0
 """When a picture is looked at again that may still be being written."""
 
 log = logging.getLogger(__name__)
+
+
+class InterpreterReplacedError(Exception):
+    """The runtime component has another interpreter by now."""
 
 
 class Watch:
@@ -50,6 +55,7 @@ class Watch:
         self._reporter = reporter
         self._delivery = delivery
         self._configuration = configuration
+        self._interpreter = Interpreter(surroundings.interpreter)
         self._stuck = StuckPictures(surroundings.stuck)
         self._watchdog = Watchdog(self._stuck, configuration.watchdog_seconds)
         self._follow_up = FollowUp(surroundings, nucleus, delivery, configuration)
@@ -60,7 +66,7 @@ class Watch:
         self._complaints: Set[str] = set()
 
     def run(self) -> None:
-        """Work until the component stops. Raises SessionLostError."""
+        """Work until the component stops. Raises SessionLostError, InterpreterReplacedError."""
         self._follow_up.start()
         self._watchdog.start()
         try:
@@ -101,6 +107,8 @@ class Watch:
         return max(0.0, due)
 
     def _take_changes(self) -> None:
+        if self._interpreter.is_replaced:
+            raise InterpreterReplacedError
         served = self._variants.champion.version
         if self._variants.follow(self._configuration.variant_mode):
             self._reporter.close_window()  # a window tells of one model

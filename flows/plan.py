@@ -99,7 +99,7 @@ class DevicePlan(BaseModel):
             "ScoreThreshold": str(self.score_threshold),
             "MaxResults": str(self.max_results),
             "VariantMode": "off",  # a new champion ends what was compared with the old one
-            "Alerts": self._alerts(data),
+            "Alerts": json.dumps(self._alerts(data)),  # one value: lite reads at most 255
         }
         given = python and self.runtime == "own" and not self.wheels_for
         runtime: dict[str, object] = {"Python": python} if given else {}

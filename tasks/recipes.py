@@ -8,7 +8,7 @@ version: the component store gives it one.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 from backends.artifacts import Platform
 from backends.recipe_rules import FORMAT_VERSION
@@ -140,7 +140,7 @@ def runtime_recipe(variant_dlr: bool = False, wheels: Collection[Platform] = ())
         "The DLR runtime and what else the inference component imports.",
         [_manifest(name, stem, _installation(stem)) for name, stem in stems.items()],
         configuration={"Python": _VARIANT_PYTHON if variant_dlr else ""},
-        dependencies={VARIANT_DLR: _needed("HARD", _VARIANT_VERSIONS)} if variant_dlr else None,
+        dependencies={VARIANT_DLR: _needed(_VARIANT_VERSIONS)} if variant_dlr else None,
     )
 
 
@@ -170,13 +170,13 @@ def inference_recipe() -> dict[str, Any]:
     return _recipe(
         INFERENCE_COMPONENT,
         "Classifies pictures on the device and publishes what it sees.",
+        # for every architecture: a manifest for each would be too much for lite's buffers
         [
-            _manifest(platform, INFERENCE_STEM, {**prepared, **started}, nucleus)
-            for platform in PLATFORMS
+            _manifest(None, INFERENCE_STEM, {**prepared, **started}, nucleus)
             for nucleus, started in start.items()
         ],
         configuration=DEFAULT_CONFIGURATION,
-        dependencies={RUNTIME_COMPONENT: _needed("HARD"), MODEL_COMPONENT: _needed("SOFT")},
+        dependencies={RUNTIME_COMPONENT: _needed(), MODEL_COMPONENT: _needed(soft=True)},
     )
 
 
@@ -219,17 +219,24 @@ def _recipe(
     return recipe
 
 
-def _needed(kind: Literal["HARD", "SOFT"], versions: str = _COMPATIBLE) -> dict[str, str]:
-    return {"VersionRequirement": versions, "DependencyType": kind}
+def _needed(versions: str = _COMPATIBLE, soft: bool = False) -> dict[str, str]:
+    """Hard is what a dependency is; lite, told so in words, waits for a unit that is never made."""
+    return {"VersionRequirement": versions, **({"DependencyType": "SOFT"} if soft else {})}
 
 
 def _manifest(
-    platform: Platform, stem: str, lifecycle: Mapping[str, Any], nucleus: str = "*"
+    platform: Platform | None, stem: str, lifecycle: Mapping[str, Any], nucleus: str = "*"
 ) -> dict[str, Any]:
+    """`platform` None: any Linux."""
+    name = platform or "linux"
     return {
-        "Name": platform if nucleus == "*" else f"{platform}-lite",
+        "Name": name if nucleus == "*" else f"{name}-lite",
         # `runtime` is what nucleus lite asks for; "*" is any nucleus
-        "Platform": {"os": "linux", "architecture": ARCHITECTURE[platform], "runtime": nucleus},
+        "Platform": {
+            "os": "linux",
+            **({"architecture": ARCHITECTURE[platform]} if platform else {}),
+            "runtime": nucleus,
+        },
         "Lifecycle": dict(lifecycle),
         "Artifacts": [
             {

@@ -66,8 +66,12 @@ FAULTS = {
         "edgeward.Runtime.DLR.VersionRequirement: '^1.0.0'",
     ),
     "dependency type": (
-        put("ComponentDependencies", "edgeward.Runtime.DLR", "DependencyType", value="FIRM"),
-        "DependencyType: must be HARD or SOFT",
+        put("ComponentDependencies", "edgeward.Runtime.DLR", "DependencyType", value="HARD"),
+        "DependencyType: must be SOFT, or left out for a hard one",
+    ),
+    "too many values": (
+        put("ComponentConfiguration", "DefaultConfiguration", value={str(n): n for n in range(99)}),
+        "255 are allowed",
     ),
     "no lite runtime": (
         put("Manifests", 0, "Platform", value={"os": "linux", "architecture": "amd64"}),
@@ -122,7 +126,7 @@ FAULTS = {
         put("Manifests", 0, "Artifacts", 0, "Permission", "Read", value="EVERYONE"),
         "Permission.Read",
     ),
-    "size": (put("ComponentDescription", value="long " * 4000), "16000 are allowed"),
+    "size": (put("ComponentDescription", value="long " * 2000), "8000 are allowed"),
 }
 
 

@@ -3,13 +3,21 @@
 import hashlib
 import json
 import threading
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from backends.local.nucleus.rpc import OperationError
-from edge.contract import heartbeat_topic, parse_result, parse_statistics, statistics_topic
+from edge.contract import (
+    RUNTIME_COMPONENT,
+    RUNTIME_PYTHON,
+    heartbeat_topic,
+    parse_result,
+    parse_statistics,
+    statistics_topic,
+)
 from edge.statistics import Summary
 from tests.device.conftest import THING, MakeDevice, of_kind, variant
 from tests.tiny_model import CLASSES
@@ -357,3 +365,35 @@ def test_no_message_is_too_large_for_nucleus_lite(
     assert len(json.dumps(message)) <= 7000
     assert len(message["inference-results"]) < 3
     assert "lowest results were cut" in device.log
+
+
+def test_it_waits_a_while_for_a_nucleus_that_is_starting_itself(make_device: MakeDevice) -> None:
+    """Lite gives a component three starts an hour: none is to be lost to that."""
+    device = make_device()
+    device.add_picture("a.png")
+    ipc = Path(device.core.environment["AWS_GG_NUCLEUS_DOMAIN_SOCKET_FILEPATH_FOR_COMPONENT"])
+    away = ipc.rename(ipc.with_suffix(".away"))
+
+    device.start()
+    time.sleep(1)
+    away.rename(ipc)
+
+    assert device.result()["label"] in CLASSES
+    assert device.process is not None
+    assert device.process.poll() is None
+
+
+def test_it_goes_over_to_an_interpreter_that_the_runtime_replaced(make_device: MakeDevice) -> None:
+    device = make_device()
+    device.add_picture("a.png")
+    python = device.root / "work" / RUNTIME_COMPONENT / RUNTIME_PYTHON
+    python.parent.mkdir()
+    python.write_text("#!/bin/sh\nexec the-first\n")
+    device.start()
+    device.result()
+
+    python.with_suffix(".new").write_text("#!/bin/sh\nexec another\n")
+    python.with_suffix(".new").replace(python)
+
+    assert device.ended() == 1  # to be started again, now on the new one
+    assert "another interpreter" in device.log

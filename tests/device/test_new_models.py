@@ -182,3 +182,23 @@ def test_a_new_model_answers_for_the_whole_scene_at_once(device: Device, known_m
 
     assert {message["model_version"] for message in answered} == {"1.0.1"}
     assert {message["image_id"] for message in answered} == seen
+
+
+def test_a_served_model_s_files_may_be_written_again_in_place(device: Device) -> None:
+    """As nucleus lite does when a version is deployed once more: it truncates what is mapped."""
+    device.start()
+    device.result()
+    folder = Path(device.pointer.read_text().splitlines()[0])
+
+    for file in folder.iterdir():
+        file.write_bytes(b"")
+    device.add_picture("b.png", (10, 200, 10))
+
+    assert device.result()["model_version"] == "1.0.0"
+    assert list(device.work.glob("model-being-loaded-*")) == []
+
+
+def test_without_room_for_a_copy_the_model_is_loaded_where_it_lies(device: Device) -> None:
+    device.start(full_disk=True)
+    device.wait_for(lambda: "loaded where it lies" in device.log, "the word of it")
+    device.wait_for(lambda: '"inference-results"' in device.log, "a result")

@@ -157,3 +157,10 @@ def test_numbers_may_be_texts_and_the_list_may_be_json() -> None:
     assert one == parse_alert_rules(
         '[{"Name": "child", "Labels": ["child"], "Sightings": 2, "MinScore": 0.5}]'
     )
+
+
+def test_rules_that_would_not_fit_into_a_frame_of_nucleus_lite_are_refused() -> None:
+    rules = [{**RULE, "Name": f"rule {n}", "Labels": ["x" * 300]} for n in range(15)]
+
+    with pytest.raises(ValueError, match=r"Alerts: the rules have .* and 4000 are allowed"):
+        parse_alert_rules(rules)

@@ -143,3 +143,9 @@ def test_without_a_good_configuration_the_bad_one_is_the_error(
 
     with pytest.raises(ConfigurationError, match="MaxResults"):
         first_configuration({"MaxResults": "many"}, memory)
+
+
+def test_keys_of_aws_s_public_component_that_mean_nothing_here_are_let_be() -> None:
+    merged = {"Accelerator": "cpu", "ModelResourceKey": {"x86_64": "DLR-x"}, "MaxResults": "3"}
+
+    assert Configuration.parse(merged).max_results == 3

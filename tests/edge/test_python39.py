@@ -13,7 +13,7 @@ from backends.settings import PROJECT
 MODULES = sorted((PROJECT / "edge").glob("*.py"))
 NEED_A_DEVICE = {"pictures", "classifier", "serving", "watch", "component", "reporting", "verify"}
 NEED_A_DEVICE |= {"ipc", "delivery", "__main__", "check_model", "challenger", "variants"}
-NEED_A_DEVICE |= {"ipc", "delivery", "__main__", "watchdog", "follow_up", "example_sending"}
+NEED_A_DEVICE |= {"watchdog", "follow_up", "example_sending", "interpreter"}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)

@@ -111,7 +111,7 @@ def long_training(person: Person) -> tuple[str, ...]:
     targets = person.pictures.parent / "ghost.toml"
     targets.write_text("[accuracy]\nmin_recall = { ghost = 1 }\n")
     data = f"folder:{person.pictures}"
-    more = ("--set", "epochs=40", "--targets", str(targets))
+    more = ("--set", "epochs=100", "--targets", str(targets))
     return ("run", "--data", data, "--json", *QUICK, *more)
 
 
@@ -291,8 +291,8 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(
 
     resumed = person.does(*arguments)
 
-    assert "epoch 1 of 40" not in resumed.err
-    assert resumed.record["training"]["epochs"] == 40, resumed.err
+    assert "epoch 1 of 100" not in resumed.err
+    assert resumed.record["training"]["epochs"] == 100, resumed.err
 
 
 def test_a_killed_training_is_told_and_resumed(
@@ -311,8 +311,8 @@ def test_a_killed_training_is_told_and_resumed(
 
     resumed = person.does(*arguments)
 
-    assert "epoch 1 of 40" not in resumed.err
-    assert resumed.record["training"]["epochs"] == 40, resumed.err
+    assert "epoch 1 of 100" not in resumed.err
+    assert resumed.record["training"]["epochs"] == 100, resumed.err
 
 
 @pytest.mark.parametrize(

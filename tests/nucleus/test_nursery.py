@@ -1,6 +1,7 @@
 """The program that forks the guards of scripts: there when needed, replaced when killed."""
 
 import asyncio
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -17,8 +18,12 @@ async def start(folder: Path, script: str, lines: list[str]) -> Process:
 
 
 def nurseries() -> list[psutil.Process]:
-    children = psutil.Process().children()
-    return [child for child in children if any("guard.py" in word for word in child.cmdline())]
+    found = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.ZombieProcess):  # another test's, not reaped yet
+            if any("guard.py" in word for word in child.cmdline()):
+                found.append(child)
+    return found
 
 
 async def heard(lines: list[str], count: int = 1) -> list[str]:

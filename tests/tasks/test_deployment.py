@@ -148,5 +148,5 @@ def test_aws_s_runtime_is_a_dependency_where_it_is_chosen(
     made = recipe(published[RUNTIME_COMPONENT])
     check_recipe(made)
     assert made["ComponentDependencies"] == {
-        "variant.DLR": {"VersionRequirement": ">=1.6.5 <1.7.0", "DependencyType": "HARD"}
+        "variant.DLR": {"VersionRequirement": ">=1.6.5 <1.7.0"}
     }

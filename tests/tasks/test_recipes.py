@@ -114,11 +114,11 @@ def test_every_component_is_offered_for_every_platform(nucleus: str) -> None:
         inference_recipe(),
     ):
         offered = [
-            manifest["Platform"]["architecture"]
+            manifest["Platform"].get("architecture", "any")
             for manifest in recipe["Manifests"]
             if manifest["Platform"]["runtime"] in (nucleus, "*")
         ]
-        assert list(dict.fromkeys(offered)) == ["amd64", "aarch64", "arm"]
+        assert list(dict.fromkeys(offered)) in (["amd64", "aarch64", "arm"], ["any"])
 
 
 def test_only_the_classic_nucleus_waits_for_the_component_s_word() -> None:
@@ -137,7 +137,7 @@ def test_a_new_model_does_not_restart_what_serves() -> None:
     needed = inference_recipe()["ComponentDependencies"]
 
     assert needed["edgeward.ImageClassification.Model"]["DependencyType"] == "SOFT"
-    assert needed["edgeward.Runtime.DLR"]["DependencyType"] == "HARD"
+    assert "DependencyType" not in needed["edgeward.Runtime.DLR"]  # hard, without lite's BindsTo=
 
 
 def test_a_challenger_is_known_by_its_version_as_a_model(tmp_path: Path) -> None:
