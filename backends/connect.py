@@ -1,7 +1,9 @@
 """The one place that builds adapters."""
 
 import math
+from typing import TYPE_CHECKING
 
+from backends.errors import InvalidInputError
 from backends.local.compiler import HOST_CPU, LocalCompiler
 from backends.local.components import LocalComponents
 from backends.local.fleet import LocalFleet
@@ -9,12 +11,16 @@ from backends.local.jobs import LocalJobs
 from backends.local.objects import LocalObjects
 from backends.local.packer import LocalPacker
 from backends.local.predictor import LocalPredictor
+from backends.local.statistics import LocalStatistics
 from backends.local.trainer import LocalTrainer
 from backends.local.verifier import LocalVerifier
 from backends.local.wheels import LocalWheels
-from backends.ports import Backend
+from backends.ports import Backend, CloudRules, StatisticsStore
 from backends.settings import PROJECT, Settings
 from backends.tracking import MlflowTracker
+
+if TYPE_CHECKING:
+    from backends.aws.account import Account
 
 SECONDS_AN_HOUR = 3600
 
@@ -63,6 +69,31 @@ def local_components(settings: Settings) -> LocalComponents:
 def local_fleet(settings: Settings) -> LocalFleet:
     """The devices of this machine."""
     return LocalFleet(settings)
+
+
+def cloud_rules(settings: Settings) -> CloudRules:
+    """The rules for the devices' messages; on this machine they are the broker's own."""
+    if settings.backend.kind != "aws":
+        remedy = "Set EDGEWARD_BACKEND__KIND=aws for those of an AWS account."
+        raise InvalidInputError("rules", "on this machine they are built in", remedy)
+    from backends.aws.topic_rules import TopicRules
+
+    return TopicRules(aws_account(settings))
+
+
+def statistics_store(settings: Settings) -> StatisticsStore:
+    """Where the windows of devices are."""
+    if settings.backend.kind == "local":
+        return LocalStatistics(settings.root / "cloud" / "statistics")
+    from backends.aws.results_store import StoredMessages
+
+    return StoredMessages(aws_account(settings), "statistics")
+
+
+def aws_account(settings: Settings) -> "Account":
+    from backends.aws.account import Account
+
+    return Account(settings.aws)
 
 
 def _budget_seconds(usd_per_hour: float, max_usd: float) -> float:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from backends.errors import EdgewardError, GateRefusedError
-from flows import fleet_commands, variant_commands
+from flows import aws_commands, fleet_commands, variant_commands
 from flows.alert_commands import alerts
 from flows.example_commands import fetch, list_examples
 from flows.public_model import public_model
@@ -185,6 +185,7 @@ def doctor(as_json: Json = False) -> None:
 
 
 fleet_commands.add_to(app, device, _command)
+aws_commands.add_to(app, _command)
 app.command("public-model")(_command(public_model))
 
 
