@@ -21,6 +21,7 @@ from backends.tracking import MlflowTracker
 
 if TYPE_CHECKING:
     from backends.aws.account import Account
+    from backends.aws.removal import AwsRemoval
 
 SECONDS_AN_HOUR = 3600
 
@@ -88,6 +89,15 @@ def statistics_store(settings: Settings) -> StatisticsStore:
     from backends.aws.results_store import StoredMessages
 
     return StoredMessages(aws_account(settings), "statistics")
+
+
+def aws_removal(settings: Settings) -> "AwsRemoval":
+    """What can be taken away of an account; looks and acts by the tag of the settings' prefix."""
+    from backends.aws.checking import check
+    from backends.aws.removal import AwsRemoval
+
+    check(settings.aws, training=False)
+    return AwsRemoval(aws_account(settings))
 
 
 def aws_account(settings: Settings) -> "Account":

@@ -153,8 +153,25 @@ def results(
 
 @app.command()
 @_command
-def down() -> None:
-    """Stop everything that was started on this machine: devices, broker, topic rules."""
+def down(
+    backend: Annotated[
+        Literal["local", "aws"],
+        typer.Option(help="local: what runs on this machine; aws: what was made in the account."),
+    ] = "local",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask (aws).")] = False,
+    data: Annotated[
+        bool, typer.Option("--data", help="Also what is stored in S3 under the prefix (aws).")
+    ] = False,
+) -> None:
+    """Stop everything that was started on this machine: devices, broker, topic rules.
+
+    With --backend aws: list what Edgeward made in the AWS account, ask, and remove it.
+    """
+    if backend == "aws":
+        from flows.aws_down import take_down
+
+        take_down(sure=yes, data=data)
+        return
     from flows.terminal import fleet
 
     stopped = fleet().stop_everything()

@@ -14,9 +14,7 @@ _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]{1,512}")
 _BUCKET = re.compile(r"(?!xn--|sthree-|.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _IP_ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
-_KMS_KEY = re.compile(
-    r"(arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:(key/[\w-]+|alias/[\w/-]+)|alias/[\w/-]+|[\w-]+)"
-)
+_KMS_KEY = re.compile(r"(arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/)?[0-9a-zA-Z-]{8,}")
 _SUBNET = re.compile(r"subnet-[0-9a-f]{8,17}")
 _SECURITY_GROUP = re.compile(r"sg-[0-9a-f]{8,17}")
 _THING_GROUP = re.compile(r"[a-zA-Z0-9:_-]{1,128}")
@@ -63,7 +61,7 @@ def _account(settings: AwsSettings) -> Iterator[Problem]:
     elif not _BUCKET.fullmatch(settings.bucket) or _IP_ADDRESS.fullmatch(settings.bucket):
         yield "EDGEWARD_AWS__BUCKET", f"{settings.bucket!r} is no bucket's name"
     if settings.kms_key and not _KMS_KEY.fullmatch(settings.kms_key):
-        yield "EDGEWARD_AWS__KMS_KEY", f"{settings.kms_key!r} is no key's ARN, id or alias"
+        yield "EDGEWARD_AWS__KMS_KEY", f"{settings.kms_key!r} is no key's ARN or id"
     if settings.thing_group and not _THING_GROUP.fullmatch(settings.thing_group):
         yield "EDGEWARD_AWS__THING_GROUP", f"{settings.thing_group!r} is no thing group's name"
 
