@@ -183,12 +183,17 @@ def down(
 
 @app.command()
 @_command
-def doctor(as_json: Json = False) -> None:
+def doctor(
+    thing: Annotated[
+        str, typer.Option(help="The core device to ask AWS for, with backend kind aws.")
+    ] = "hub-1",
+    as_json: Json = False,
+) -> None:
     """Say what is installed, what is missing, and what to do about it."""
     from backends.diagnosis import diagnose
     from backends.settings import load_settings
 
-    findings = diagnose(load_settings())
+    findings = diagnose(load_settings(), thing=thing)
     if as_json:
         _print_json([finding.as_table() for finding in findings])
     else:
