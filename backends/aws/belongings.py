@@ -131,9 +131,13 @@ class Belongings:
             yield from self._jobs("compilation job", "CompilationJob", compilation)
 
     def _jobs(self, kind: Kind, field: str, jobs: Iterator[Any]) -> Iterator[Belonging]:
-        ours = set(self._of("sagemaker"))
+        """The tagging API may know a job late; SageMaker knows it at once, and few are running."""
+        client = self._account.client("sagemaker")
         for job in jobs:
-            if job[f"{field}Arn"] in ours:
+            arn = job[f"{field}Arn"]
+            with told("sagemaker", "ListTags", arn):
+                tags = client.list_tags(ResourceArn=arn)["Tags"]
+            if self._is_ours({tag["Key"]: tag["Value"] for tag in tags}):
                 yield Belonging(kind, job[f"{field}Name"], job[f"{field}Name"], "is running")
 
     def _deployments(self) -> Iterator[Belonging]:
@@ -145,7 +149,7 @@ class Belongings:
             identifier = deployment["deploymentId"]
             with told("greengrass", "GetDeployment", identifier):
                 answer = client.get_deployment(deploymentId=identifier)
-            if self._is_ours(answer.get("tags", {})):
+            if self._is_ours(answer.get("tags") or {}):
                 name = f"{identifier} to {_last(deployment['targetArn'])}"
                 status = deployment["deploymentStatus"]
                 yield Belonging("deployment", identifier, name, _cancel_first(status))
@@ -164,7 +168,7 @@ class Belongings:
             ):
                 with told("greengrass", "ListTagsForResource", version["arn"]):
                     answer = client.list_tags_for_resource(resourceArn=version["arn"])
-                if self._is_ours(answer.get("tags", {})):
+                if self._is_ours(answer.get("tags") or {}):
                     name = f"{version['componentName']} {version['componentVersion']}"
                     yield Belonging("component version", version["arn"], name)
 

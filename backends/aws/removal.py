@@ -53,13 +53,15 @@ class AwsRemoval:
                 yield Removal(what, "", str(error))
 
     def _delete_rule(self, what: Belonging) -> str:
+        client = self._account.client("iot")
         with told("iot", "DeleteTopicRule", what.identifier):
-            self._account.client("iot").delete_topic_rule(ruleName=what.identifier)
+            _unless_gone(lambda: client.delete_topic_rule(ruleName=what.identifier))
         return "removed"
 
     def _delete_topic(self, what: Belonging) -> str:
+        client = self._account.client("sns")
         with told("sns", "DeleteTopic", what.identifier):
-            self._account.client("sns").delete_topic(TopicArn=what.identifier)
+            _unless_gone(lambda: client.delete_topic(TopicArn=what.identifier))
         return "removed"
 
     def _delete_log_group(self, what: Belonging) -> str:

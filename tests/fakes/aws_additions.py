@@ -1,6 +1,7 @@
 """What moto's server lacks of AWS, added to it.
 
-Tags of topic rules, SageMaker's quotas, and the refusal to tell the tags of no log group.
+Tags of topic rules, SageMaker's quotas, a job that is stopped, and the refusal to tell the tags of
+no log group.
 """
 
 import json
@@ -11,6 +12,7 @@ from moto.iot.models import IoTBackend
 from moto.iot.responses import IoTResponse
 from moto.logs.exceptions import ResourceNotFoundException
 from moto.logs.models import LogsBackend
+from moto.sagemaker.responses import SageMakerResponse
 from moto.servicequotas.responses import ServiceQuotasResponse
 
 QUOTAS: dict[str, float] = {}
@@ -25,6 +27,7 @@ def add() -> None:
     IoTResponse.create_topic_rule = _create_tagged_topic_rule
     IoTResponse.list_tags_for_resource = _list_tags_of_rule
     LogsBackend.list_tags_for_resource = _list_tags_of_known_log_group
+    SageMakerResponse.stop_training_job = _stop_training_job
     ServiceQuotasResponse.list_service_quotas = _list_service_quotas
 
 
@@ -52,6 +55,12 @@ def _list_tags_of_known_log_group(self: LogsBackend, resource_arn: str) -> dict[
         raise ResourceNotFoundException
     tags: dict[str, str] = _list_tags_of_log_group(self, resource_arn)
     return tags
+
+
+def _stop_training_job(self: Any) -> str:
+    job = self.sagemaker_backend.training_jobs[self._get_param("TrainingJobName")]
+    job.training_job_status = "Stopped"
+    return "{}"
 
 
 def _list_service_quotas(self: Any) -> str:
