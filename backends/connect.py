@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING
 
-from backends.errors import InvalidInputError
+from backends.errors import BackendBlockedError, InvalidInputError
 from backends.local.compiler import HOST_CPU, LocalCompiler
 from backends.local.components import LocalComponents
 from backends.local.fleet import LocalFleet
@@ -77,32 +77,44 @@ def cloud_rules(settings: Settings) -> CloudRules:
     if settings.backend.kind != "aws":
         remedy = "Set EDGEWARD_BACKEND__KIND=aws for those of an AWS account."
         raise InvalidInputError("rules", "on this machine they are built in", remedy)
+    account = aws_account(settings)
     from backends.aws.topic_rules import TopicRules
 
-    return TopicRules(aws_account(settings))
+    return TopicRules(account)
 
 
 def statistics_store(settings: Settings) -> StatisticsStore:
-    """Where the windows of devices are."""
+    """Where the windows of devices are. Raises InvalidInputError (the settings)."""
     if settings.backend.kind == "local":
         return LocalStatistics(settings.root / "cloud" / "statistics")
+    account = aws_account(settings)
     from backends.aws.results_store import StoredMessages
 
-    return StoredMessages(aws_account(settings), "statistics")
+    return StoredMessages(account, "statistics")
 
 
 def aws_removal(settings: Settings) -> "AwsRemoval":
-    """What can be taken away of an account; looks and acts by the tag of the settings' prefix."""
-    from backends.aws.checking import check
+    """What can be taken away of an account. Raises InvalidInputError (the settings)."""
+    account = aws_account(settings)
     from backends.aws.removal import AwsRemoval
 
-    check(settings.aws, training=False)
-    return AwsRemoval(aws_account(settings))
+    return AwsRemoval(account)
 
 
 def aws_account(settings: Settings) -> "Account":
-    from backends.aws.account import Account
+    """The account of the settings, which are checked for what every use of it needs.
 
+    Raises InvalidInputError that lists all that is wrong; BackendBlockedError without boto3.
+    """
+    from backends.aws.checking import check
+
+    try:
+        from backends.aws.account import Account
+    except ModuleNotFoundError as error:
+        raise BackendBlockedError(
+            "AWS", "boto3 is not installed", "Run `make setup-aws`."
+        ) from error
+    check(settings.aws, training=False)
     return Account(settings.aws)
 
 

@@ -57,8 +57,10 @@ def diagnose(
 def _account(settings: Settings, thing: str) -> tuple[Finding, ...]:
     if settings.backend.kind != "aws":
         return ()
-    from backends.aws.diagnosis import diagnose_account
-
+    try:
+        from backends.aws.diagnosis import diagnose_account
+    except ModuleNotFoundError:
+        return (Finding("AWS packages", False, "boto3 is not installed", "Run `make setup-aws`."),)
     return diagnose_account(settings.aws, thing)
 
 

@@ -112,15 +112,16 @@ def told_actions(folder: Path = PROJECT / "backends" / "aws") -> set[str]:
 def called_actions(folder: Path = PROJECT / "backends" / "aws") -> list[frozenset[str]]:
     """Of every method of a boto3 client and every paginator: the actions that it may stand for.
 
-    A method's name may be one of several services' (tag_resource), hence a set for each.
+    A method's name may be one of several services' (tag_resource), hence a set for each. Names of
+    one word (search) are too common to mean anything.
     """
     methods = _methods()
     found = []
     for call in _calls(folder):
         name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
-        if name in ("get_paginator", "get_waiter") or name.startswith("_"):
-            name = next(iter(text for text in _texts(call) if text in methods), "")
-        if name in methods:
+        if name == "get_paginator" or name.startswith("_"):
+            name = next((text for text in _texts(call) if text in methods), "")
+        if name in methods and "_" in name:
             found.append(frozenset(methods[name]))
         found += [frozenset({action}) for action in _TRANSFERS.get(name, ())]
     return found
