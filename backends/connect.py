@@ -20,7 +20,9 @@ from backends.settings import PROJECT, Settings
 from backends.tracking import MlflowTracker
 
 if TYPE_CHECKING:
-    from backends.aws.account import Account
+    from collections.abc import Callable
+
+    from backends.aws.account import Account, Call
     from backends.aws.removal import AwsRemoval
 
 SECONDS_AN_HOUR = 3600
@@ -101,10 +103,11 @@ def aws_removal(settings: Settings) -> "AwsRemoval":
     return AwsRemoval(account)
 
 
-def aws_account(settings: Settings) -> "Account":
+def aws_account(settings: Settings, on_call: "Callable[[Call], None] | None" = None) -> "Account":
     """The account of the settings, which are checked for what every use of it needs.
 
-    Raises InvalidInputError that lists all that is wrong; BackendBlockedError without boto3.
+    `on_call` is told of every call, as a transcript is. Raises InvalidInputError that lists all
+    that is wrong; BackendBlockedError without boto3.
     """
     from backends.aws.checking import check
 
@@ -115,7 +118,7 @@ def aws_account(settings: Settings) -> "Account":
             "AWS", "boto3 is not installed", "Run `make setup-aws`."
         ) from error
     check(settings.aws, training=False)
-    return Account(settings.aws)
+    return Account(settings.aws, on_call)
 
 
 def _budget_seconds(usd_per_hour: float, max_usd: float) -> float:

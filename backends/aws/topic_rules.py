@@ -6,6 +6,7 @@ else's, and is refused, never changed.
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from botocore.exceptions import ClientError
 
@@ -90,29 +91,37 @@ class TopicRules:
         ours = {rule_name(self._settings.prefix, purpose) for purpose in PURPOSES}
         with told("iot", "ListTopicRules"):
             pages = self._account.client("iot").get_paginator("list_topic_rules").paginate()
-            found = [rule for page in pages for rule in page["rules"] if rule["ruleName"] in ours]
-        for rule in found:
-            with told("iot", "ListTagsForResource", rule["ruleArn"]):
-                answer = self._account.client("iot").list_tags_for_resource(
-                    resourceArn=rule["ruleArn"]
-                )
-            self._refuse_others({tag["Key"]: tag["Value"] for tag in answer["tags"]}, rule)
-        return [rule["ruleName"] for rule in found]
+            names = [rule["ruleName"] for page in pages for rule in page["rules"]]
+        found = [name for name in names if name in ours]
+        for name in found:
+            self._refuse_anothers_rule(name)
+        return found
 
     def _rule(self, text: RuleText, there: Sequence[str]) -> RulePart:
         iot = self._account.client("iot")
         payload = text.payload()
         if text.name not in there:
-            tags = "&".join(f"{key}={value}" for key, value in _quoted(self._account.tags).items())
+            tags = urlencode(self._account.tags, quote_via=quote)
             with told("iot", "CreateTopicRule", text.name):
-                iot.create_topic_rule(ruleName=text.name, topicRulePayload=payload, tags=tags)
-            return RulePart(_RULE, text.name, text.sql, "created")
+                try:
+                    iot.create_topic_rule(ruleName=text.name, topicRulePayload=payload, tags=tags)
+                    return RulePart(_RULE, text.name, text.sql, "created")
+                except ClientError as error:
+                    if code_of(error) not in _EXISTS:
+                        raise
+            self._refuse_anothers_rule(text.name)  # it was made since, or the list was late
         now = self._read(text.name)
         if all(now.get(key) == value for key, value in payload.items()):
             return RulePart(_RULE, text.name, text.sql, "unchanged")
         with told("iot", "ReplaceTopicRule", text.name):
             iot.replace_topic_rule(ruleName=text.name, topicRulePayload=payload)
         return RulePart(_RULE, text.name, text.sql, "updated")
+
+    def _refuse_anothers_rule(self, name: str) -> None:
+        arn = self._arn("iot", f"rule/{name}")
+        with told("iot", "ListTagsForResource", arn):
+            answer = self._account.client("iot").list_tags_for_resource(resourceArn=arn)
+        self._refuse_others({tag["Key"]: tag["Value"] for tag in answer["tags"]}, arn)
 
     def _read(self, name: str) -> dict[str, Any]:
         with told("iot", "GetTopicRule", name):
@@ -183,10 +192,3 @@ class TopicRules:
 
 def _name(arn: str) -> str:
     return arn.rpartition(":")[2]
-
-
-def _quoted(tags: Mapping[str, str]) -> dict[str, str]:
-    """For the header in which this one call takes its tags."""
-    from urllib.parse import quote
-
-    return {quote(key, safe=""): quote(value, safe="") for key, value in tags.items()}

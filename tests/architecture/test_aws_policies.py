@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from backends.aws.account import Call
 from backends.aws.policy_files import policy_names, read, rendered
 from backends.aws.rule_texts import RuleTargets, rule_texts
 from backends.errors import InvalidInputError
 from backends.settings import PROJECT, AwsSettings
 from tests.architecture.aws_actions import (
     NO_ACTION,
+    action_of,
     called_actions,
     known_actions,
     needed_actions,
@@ -73,6 +75,14 @@ def test_the_pipeline_may_do_nothing_that_no_adapter_needs() -> None:
 
 def test_what_is_called_by_now_is_not_awaited() -> None:
     assert AWAITED & told_actions() == set()
+
+
+def test_the_pipeline_may_make_every_call_of_the_transcript_that_is_shown() -> None:
+    shown = DOCS.partition("<!-- transcript -->")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1:3] for line in shown.splitlines() if line.startswith("| ")]
+    calls = [Call(service.strip(), operation.strip(), "", 0, "") for service, operation in rows[1:]]
+
+    assert {action_of(call) for call in calls} - pipeline() - NO_ACTION == set()
 
 
 @pytest.mark.parametrize("name", policy_names())

@@ -14,9 +14,11 @@ from backends.aws.account import Account, Call
 from backends.aws.topic_rules import TopicRules
 from backends.aws.transcript import FILE, Transcript
 from backends.settings import PROJECT, AwsSettings
+from edge.contract import encode, statistics_message
 from tests.backends.aws.conftest import BUCKET
 from tests.command_line import edgeward
 from tests.fakes.greengrass_server import GreengrassServer
+from tests.tasks.windows import NOON, baseline, seen
 
 Environment = dict[str, str]
 
@@ -133,6 +135,20 @@ def test_a_policy_is_printed_for_the_account_that_one_is_logged_in_to(
     assert "pipeline" in names.stdout.split()
     statements = json.loads(policy.stdout)["Statement"]
     assert statements[1]["Resource"][0] == "arn:aws:sns:eu-west-1:123456789012:edgeward-alerts"
+
+
+def test_the_monitor_judges_what_lies_in_the_bucket(
+    environment: Environment, account: Account
+) -> None:
+    baseline(Path(environment["EDGEWARD_HOME"]), seen(200, seed=7))
+    message = encode(statistics_message("hub-1", seen(150, 1, brightness=0.15).to_dict()))
+    key = f"edgeward/statistics/date={NOON:%Y-%m-%d}/thing=hub-1/{NOON.timestamp():.0f}000-a.json"
+    account.client("s3").put_object(Bucket=BUCKET, Key=key, Body=message)
+
+    answer = edgeward("monitor", "--thing", "hub-1", "--json", **environment)
+
+    report = json.loads(answer.stdout)
+    assert (report["status"], report["drifted"]) == ("drift", ["input.brightness"])
 
 
 def test_doctor_looks_at_the_account_too(environment: Environment) -> None:

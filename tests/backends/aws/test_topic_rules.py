@@ -6,11 +6,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from backends.aws.account import Account, Call
 from backends.aws.rule_texts import PURPOSES, rule_name
 from backends.aws.topic_rules import TopicRules
-from backends.errors import InvalidInputError
+from backends.errors import (
+    BackendBlockedError,
+    BackendUnavailableError,
+    EdgewardError,
+    InvalidInputError,
+)
 from backends.settings import AwsSettings
 from edge.contract import (
     RESULTS_TOPIC,
@@ -21,7 +27,7 @@ from edge.contract import (
     statistics_topic,
 )
 from edge.statistics import Summary
-from tests.backends.aws.conftest import BUCKET
+from tests.backends.aws.conftest import BUCKET, failing
 from tests.fakes.iot_sql import SqlError, parse
 from tests.fakes.rule_engine import RuleEngine
 from tests.fakes.subscriber import Subscriber
@@ -249,6 +255,50 @@ def test_somebody_elses_rule_of_that_name_is_left_alone(
 
     rule = account.client("iot").get_topic_rule(ruleName="edgeward_results")["rule"]
     assert rule["sql"] == theirs["sql"]
+
+
+def test_a_rule_that_the_list_does_not_show_yet_is_no_failure(
+    rules: TopicRules, account: Account
+) -> None:
+    rules.create(SIGHTINGS)
+    rules.create({"fox": 0.5})
+    account.client("iot").meta.events.register(
+        "after-call.iot.ListTopicRules", lambda parsed, **_: parsed.update(rules=[])
+    )
+
+    again = {part.name: part.state for part in rules.create(SIGHTINGS)}
+
+    assert (again["edgeward_results"], again["edgeward_sightings"]) == ("unchanged", "updated")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "said"),
+    [
+        pytest.param("ThrottlingException", BackendUnavailableError, "throttles", id="throttled"),
+        pytest.param("ExpiredTokenException", BackendBlockedError, "expired.*Log in", id="expired"),
+        pytest.param(
+            "UnauthorizedException", BackendBlockedError, "Allow iot:CreateTopicRule", id="denied"
+        ),
+        pytest.param("LimitExceededException", BackendBlockedError, "higher quota", id="quota"),
+        pytest.param("InvalidRequestException", InvalidInputError, "edgeward_results", id="wrong"),
+    ],
+)
+def test_what_aws_refuses_is_told_and_a_second_try_completes_it(
+    rules: TopicRules, account: Account, code: str, kind: type[EdgewardError], said: str
+) -> None:
+    def refuse(**_: object) -> None:
+        raise ClientError(failing(code), "CreateTopicRule")
+
+    events = account.client("iot").meta.events
+    events.register("before-call.iot.CreateTopicRule", refuse)
+    with pytest.raises(kind, match=said) as refused:
+        rules.create(SIGHTINGS)
+    events.unregister("before-call.iot.CreateTopicRule", refuse)
+
+    states = {part.name: part.state for part in rules.create(SIGHTINGS)}
+
+    assert type(refused.value) is kind
+    assert (states["edgeward-alerts"], states["edgeward_results"]) == ("unchanged", "created")
 
 
 def test_a_label_that_sql_cannot_hold_is_refused_before_anything_is_made(
