@@ -8,11 +8,13 @@ from botocore.exceptions import ClientError
 
 from backends.aws.account import Account
 from backends.aws.belongings import Belonging, Belongings, Inventory, object_versions
-from backends.aws.faults import missing, told
+from backends.aws.faults import code_of, missing, told
 from backends.errors import EdgewardError, InvalidInputError
 
 _BATCH = 1000
 """What DeleteObjects takes at once."""
+_CONFLICT = "ConflictException"
+"""Greengrass's word for a deployment that is not active any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,11 @@ class AwsRemoval:
             with told("greengrass", "CancelDeployment", what.identifier):
                 _unless_gone(lambda: client.cancel_deployment(deploymentId=what.identifier))
         with told("greengrass", "DeleteDeployment", what.identifier):
-            _unless_gone(lambda: client.delete_deployment(deploymentId=what.identifier))
+            try:
+                client.delete_deployment(deploymentId=what.identifier)
+            except ClientError as error:
+                if not missing(error):
+                    raise
         return "cancelled and removed" if what.detail else "removed"
 
     def _delete_component(self, what: Belonging) -> str:
@@ -135,7 +141,7 @@ def _unless_gone(call: Callable[[], object]) -> None:
 
 
 def _has_ended(error: ClientError) -> bool:
-    """SageMaker says so in words only."""
-    answer = error.response.get("Error", {})
-    message = str(answer.get("Message", "")).lower()
-    return answer.get("Code") == "ValidationException" and "status" in message
+    """A job or a deployment that is to be stopped; SageMaker says so in words only."""
+    message = str(error.response.get("Error", {}).get("Message", "")).lower()
+    code = code_of(error)
+    return code == _CONFLICT or (code == "ValidationException" and "status" in message)

@@ -204,6 +204,24 @@ def test_a_service_that_may_not_be_looked_into_hides_no_other(
     assert len(inventory.found) == 11
 
 
+def test_a_deployment_that_ends_before_it_is_cancelled_is_removed_all_the_same(
+    removal: AwsRemoval, account: Account, greengrass: GreengrassServer
+) -> None:
+    publish_component(account, "edgeward.Model", "1.0.0", OURS)
+    deployment = deploy(account, "edgeward.Model", OURS)
+
+    def end(operation: str) -> None:
+        if operation == "CancelDeployment":
+            greengrass.cloud.report("hub-1", deployment, "SUCCEEDED")
+
+    greengrass.on_request = end
+
+    done = take_down(removal)
+
+    assert [one.problem for one in done] == ["", ""]
+    assert greengrass.cloud.deployments == {}
+
+
 def test_what_another_removed_meanwhile_counts_as_removed(
     removal: AwsRemoval, account: Account
 ) -> None:

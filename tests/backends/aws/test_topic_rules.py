@@ -311,6 +311,18 @@ def test_a_label_that_sql_cannot_hold_is_refused_before_anything_is_made(
     assert account.client("sns").list_topics()["Topics"] == []
 
 
+def test_topics_are_encrypted_by_the_key_that_is_set(aws_settings: AwsSettings) -> None:
+    key = "1234abcd-12ab-34cd-56ef-1234567890ab"
+    account = Account(aws_settings.model_copy(update={"kms_key": key}))
+
+    TopicRules(account).create({})
+
+    sns = account.client("sns")
+    for topic in sns.list_topics()["Topics"]:
+        attributes = sns.get_topic_attributes(TopicArn=topic["TopicArn"])["Attributes"]
+        assert attributes["KmsMasterKeyId"] == key
+
+
 def test_rules_without_a_role_are_refused_by_the_name_of_the_setting(
     aws_settings: AwsSettings,
 ) -> None:
