@@ -244,3 +244,28 @@ class DeviceResult:
     latency_ms: float
     taken_at: str
     payload: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RulePart:
+    """A topic rule in the cloud, or what one writes to; `state`: created, updated, unchanged, …"""
+
+    kind: str
+    name: str
+    detail: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """A message of a device as it was stored, and when it arrived (ISO 8601)."""
+
+    payload: str
+    received_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """Something in a store of messages that is none."""
+
+    reason: str

@@ -1,7 +1,9 @@
 """The one place that builds adapters."""
 
 import math
+from typing import TYPE_CHECKING
 
+from backends.errors import BackendBlockedError, InvalidInputError
 from backends.local.compiler import HOST_CPU, LocalCompiler
 from backends.local.components import LocalComponents
 from backends.local.fleet import LocalFleet
@@ -9,12 +11,19 @@ from backends.local.jobs import LocalJobs
 from backends.local.objects import LocalObjects
 from backends.local.packer import LocalPacker
 from backends.local.predictor import LocalPredictor
+from backends.local.statistics import LocalStatistics
 from backends.local.trainer import LocalTrainer
 from backends.local.verifier import LocalVerifier
 from backends.local.wheels import LocalWheels
-from backends.ports import Backend
+from backends.ports import Backend, CloudRules, StatisticsStore
 from backends.settings import PROJECT, Settings
 from backends.tracking import MlflowTracker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from backends.aws.account import Account, Call
+    from backends.aws.removal import AwsRemoval
 
 SECONDS_AN_HOUR = 3600
 
@@ -63,6 +72,53 @@ def local_components(settings: Settings) -> LocalComponents:
 def local_fleet(settings: Settings) -> LocalFleet:
     """The devices of this machine."""
     return LocalFleet(settings)
+
+
+def cloud_rules(settings: Settings) -> CloudRules:
+    """The rules for the devices' messages; on this machine they are the broker's own."""
+    if settings.backend.kind != "aws":
+        remedy = "Set EDGEWARD_BACKEND__KIND=aws for those of an AWS account."
+        raise InvalidInputError("rules", "on this machine they are built in", remedy)
+    account = aws_account(settings)
+    from backends.aws.topic_rules import TopicRules
+
+    return TopicRules(account)
+
+
+def statistics_store(settings: Settings) -> StatisticsStore:
+    """Where the windows of devices are. Raises InvalidInputError (the settings)."""
+    if settings.backend.kind == "local":
+        return LocalStatistics(settings.root / "cloud" / "statistics")
+    account = aws_account(settings)
+    from backends.aws.results_store import StoredMessages
+
+    return StoredMessages(account, "statistics")
+
+
+def aws_removal(settings: Settings) -> "AwsRemoval":
+    """What can be taken away of an account. Raises InvalidInputError (the settings)."""
+    account = aws_account(settings)
+    from backends.aws.removal import AwsRemoval
+
+    return AwsRemoval(account)
+
+
+def aws_account(settings: Settings, on_call: "Callable[[Call], None] | None" = None) -> "Account":
+    """The account of the settings, which are checked for what every use of it needs.
+
+    `on_call` is told of every call, as a transcript is. Raises InvalidInputError that lists all
+    that is wrong; BackendBlockedError without boto3.
+    """
+    from backends.aws.checking import check
+
+    try:
+        from backends.aws.account import Account
+    except ModuleNotFoundError as error:
+        raise BackendBlockedError(
+            "AWS", "boto3 is not installed", "Run `make setup-aws`."
+        ) from error
+    check(settings.aws, training=False)
+    return Account(settings.aws, on_call)
 
 
 def _budget_seconds(usd_per_hour: float, max_usd: float) -> float:

@@ -1,6 +1,7 @@
 """What `edgeward doctor` looks at: is everything here that a run needs?
 
-It looks at files only (no heavy import, no program is started), so it answers at once.
+On this machine it looks at files only (no heavy import, no program is started), so it answers at
+once. Of an AWS account it asks what only the account can say.
 """
 
 import os
@@ -34,8 +35,13 @@ class Finding:
         return asdict(self)
 
 
-def diagnose(settings: Settings, least_free: int = FREE_BYTES) -> tuple[Finding, ...]:
-    """Look at environments, disk (at least `least_free` bytes), home and broker settings."""
+def diagnose(
+    settings: Settings, least_free: int = FREE_BYTES, thing: str = ""
+) -> tuple[Finding, ...]:
+    """Look at environments, disk (at least `least_free` bytes), home and broker settings.
+
+    With backend kind aws, at the account and its core device `thing` as well.
+    """
     return (
         _python(),
         _environment("control environment", Path(sys.executable), CONTROL),
@@ -44,7 +50,18 @@ def diagnose(settings: Settings, least_free: int = FREE_BYTES) -> tuple[Finding,
         _home(settings.root),
         _disk(settings.root, least_free),
         _broker(settings),
+        *_account(settings, thing),
     )
+
+
+def _account(settings: Settings, thing: str) -> tuple[Finding, ...]:
+    if settings.backend.kind != "aws":
+        return ()
+    try:
+        from backends.aws.diagnosis import diagnose_account
+    except ModuleNotFoundError:
+        return (Finding("AWS packages", False, "boto3 is not installed", "Run `make setup-aws`."),)
+    return diagnose_account(settings.aws, thing)
 
 
 def _python() -> Finding:

@@ -3,7 +3,7 @@
 Progress is a callable `(done, total)`; `total` 0 means unknown. Log lines go to `on_line`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,7 +19,10 @@ from backends.artifacts import (
     Platform,
     Predictions,
     RegisteredModel,
+    RulePart,
+    StoredMessage,
     TrainedModel,
+    Unusable,
     Verification,
     Wheels,
 )
@@ -163,6 +166,32 @@ class DeployedFleet(Protocol):
 
     def deployed(self, thing: str) -> tuple[Mapping[str, str], Mapping[str, Mapping[str, object]]]:
         """Versions and configuration merges by component, of the last deployment that succeeded."""
+        ...
+
+
+class CloudRules(Protocol):
+    """The rules by which the cloud stores and passes on what devices publish.
+
+    A repeated call changes nothing. Raises InvalidInputError, BackendUnavailableError.
+    """
+
+    def create(self, sightings: Mapping[str, float]) -> Sequence[RulePart]:
+        """Have the rules. `sightings`: labels that people are told of, each with a least score."""
+        ...
+
+    def remove(self) -> Sequence[RulePart]: ...
+
+    def present(self) -> Sequence[RulePart]: ...
+
+
+class StatisticsStore(Protocol):
+    """What devices reported: windows, as they arrived. Raises BackendUnavailableError."""
+
+    def stored(self, thing: str, since: str) -> Iterator[StoredMessage | Unusable]:
+        """Every message of `thing` of the day `since` (YYYY-MM-DD; empty: ever) and later.
+
+        One that cannot be read is told of, with the reason, and never stops the others.
+        """
         ...
 
 

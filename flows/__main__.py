@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from backends.errors import EdgewardError, GateRefusedError
-from flows import fleet_commands, variant_commands
+from flows import aws_commands, fleet_commands, variant_commands
 from flows.alert_commands import alerts
 from flows.example_commands import fetch, list_examples
 from flows.public_model import public_model
@@ -153,8 +153,25 @@ def results(
 
 @app.command()
 @_command
-def down() -> None:
-    """Stop everything that was started on this machine: devices, broker, topic rules."""
+def down(
+    backend: Annotated[
+        Literal["local", "aws"],
+        typer.Option(help="local: what runs on this machine; aws: what was made in the account."),
+    ] = "local",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask (aws).")] = False,
+    data: Annotated[
+        bool, typer.Option("--data", help="Also what is stored in S3 under the prefix (aws).")
+    ] = False,
+) -> None:
+    """Stop everything that was started on this machine: devices, broker, topic rules.
+
+    With --backend aws: list what Edgeward made in the AWS account, ask, and remove it.
+    """
+    if backend == "aws":
+        from flows.aws_down import take_down
+
+        take_down(sure=yes, data=data)
+        return
     from flows.terminal import fleet
 
     stopped = fleet().stop_everything()
@@ -166,12 +183,17 @@ def down() -> None:
 
 @app.command()
 @_command
-def doctor(as_json: Json = False) -> None:
+def doctor(
+    thing: Annotated[
+        str, typer.Option(help="The core device to ask AWS for, with backend kind aws.")
+    ] = "hub-1",
+    as_json: Json = False,
+) -> None:
     """Say what is installed, what is missing, and what to do about it."""
     from backends.diagnosis import diagnose
     from backends.settings import load_settings
 
-    findings = diagnose(load_settings())
+    findings = diagnose(load_settings(), thing=thing)
     if as_json:
         _print_json([finding.as_table() for finding in findings])
     else:
@@ -185,6 +207,7 @@ def doctor(as_json: Json = False) -> None:
 
 
 fleet_commands.add_to(app, device, _command)
+aws_commands.add_to(app, _command)
 app.command("public-model")(_command(public_model))
 
 

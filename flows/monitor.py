@@ -3,6 +3,7 @@
 from prefect import flow
 from pydantic import BaseModel, ConfigDict, Field
 
+from backends.connect import statistics_store
 from backends.settings import load_settings
 from tasks.device_comparison import MonitorLimits
 from tasks.monitor_report import MonitorReport
@@ -25,8 +26,9 @@ class MonitorPlan(BaseModel):
 @flow
 def monitor(plan: MonitorPlan = MonitorPlan()) -> MonitorReport:
     """Report on a thing. Its windows count as judged only once the report is made."""
-    home = load_settings().root
+    settings = load_settings()
+    home = settings.root
 
-    windows = read_windows(home, plan.thing)
+    windows = read_windows(statistics_store(settings), home, plan.thing)
     report = check_windows(home, windows, plan.limits)
     return remember_windows(home, windows, report)

@@ -58,14 +58,16 @@ def run_cycle(
 
 def run_monitor(thing: str, targets: Path | None, as_json: bool) -> None:
     """Run the monitoring flow once and show what it found."""
-    home = load_settings().root
+    settings = load_settings()
+    home = settings.root
     with prefect_server(home) as await_server:
         from flows.monitor import MonitorPlan, monitor
         from tasks.business_understanding import load_targets
         from tasks.monitoring import monitor_limits
         from tasks.recording import targets_of
 
-        fleet().device(thing)
+        if settings.backend.kind == "local":
+            fleet().device(thing)
         wanted = load_targets(targets) if targets else targets_of(home / "runs", thing)
         plan = MonitorPlan(thing=thing, limits=monitor_limits(wanted))
         await_server()

@@ -14,6 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from backends.artifacts import Predictions
 from backends.errors import InvalidInputError
 from backends.files import replace_file
+from backends.ports import StatisticsStore
 from edge.statistics import PICTURE_FEATURES, Summary, merge
 from tasks.accepted_data import read_manifest
 from tasks.business_understanding import Targets
@@ -116,9 +117,9 @@ def remember_judged(home: Path, found: NewWindows, report: MonitorReport) -> Non
 
 
 @task(cache_policy=NO_CACHE)
-def read_windows(home: Path, thing: str) -> NewWindows:
+def read_windows(store: StatisticsStore, home: Path, thing: str) -> NewWindows:
     """Read what a thing reported since the last run."""
-    found = read_new_windows(home, thing)
+    found = read_new_windows(store, home, thing)
     for reason, count in found.skipped.items():
         get_run_logger().warning("%s: %d skipped: %s", thing, count, reason)
     return found

@@ -1,7 +1,5 @@
 """Reads the windows that devices reported, each once, whatever order they arrived in.
 
-The store is Parquet, `<home>/cloud/statistics/date=…/thing=…/*.parquet`, with the columns
-model_version, window_start, window_end, payload (the summary as JSON text) and received_at.
 A thing's cursor, `<home>/monitor/<thing>.json`, says which of them were judged.
 """
 
@@ -14,15 +12,16 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from backends.artifacts import StoredMessage, Unusable
 from backends.errors import InvalidInputError
 from backends.files import replace_file
+from backends.ports import StatisticsStore
 from edge.contract import THING_NAME
 from edge.fields import read_instant
 from edge.statistics import Summary
 
-_COLUMNS = ["payload", "received_at"]
 _LATE = timedelta(days=1)
-"""A row may be stored this long after it was received."""
+"""A message may be stored this long after it was received."""
 _REMEMBERED = timedelta(days=3)
 """A message that is sent twice comes within this time; afterwards its key is forgotten."""
 
@@ -78,10 +77,10 @@ def write_cursor(home: Path, thing: str, cursor: Cursor) -> None:
     replace_file(path, json.dumps(document, indent=1))
 
 
-def read_new_windows(home: Path, thing: str) -> NewWindows:
-    """Every window of a thing that its cursor does not know.
+def read_new_windows(store: StatisticsStore, home: Path, thing: str) -> NewWindows:
+    """Every window of a thing that its cursor, which lies in `home`, does not know.
 
-    A row that cannot be understood is counted with its reason, and never stops the others.
+    A message that cannot be understood is counted with its reason, and never stops the others.
     Raises InvalidInputError for what is no name of a thing, and a damaged cursor.
     """
     if not re.fullmatch(THING_NAME, thing):
@@ -93,7 +92,8 @@ def read_new_windows(home: Path, thing: str) -> NewWindows:
     skipped: dict[str, int] = {}
     skipped_keys: dict[str, str] = {}
     repeated = 0
-    for payload, arrival in _rows(home, thing, _before(cursor.since, _LATE), skipped):
+    for message in _messages(store, thing, _before(cursor.since, _LATE), skipped):
+        payload, arrival = message.payload, message.received_at
         key = _key(payload)
         if key in cursor.judged or key in windows or key in skipped_keys:
             repeated += key in windows
@@ -125,32 +125,15 @@ def advanced(cursor: Cursor, found: NewWindows, model_versions: frozenset[str]) 
     return Cursor(since, kept)
 
 
-def _rows(home: Path, thing: str, since: str, skipped: dict[str, int]) -> Iterator[tuple[str, str]]:
-    """(payload, received_at) of every stored row that may be new."""
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    for path in sorted((home / "cloud" / "statistics").glob(f"date=*/thing={thing}/*.parquet")):
-        if path.parent.parent.name.removeprefix("date=") < since[:10]:
-            continue  # folders have the day of arrival
-        try:
-            with parquet.ParquetFile(path) as stored:
-                table = stored.read(columns=_COLUMNS)
-            rows = table.select(_COLUMNS).to_pylist()
-        except (OSError, pa.ArrowInvalid, KeyError) as error:
-            reason = f"{path.name} is no statistics file ({type(error).__name__})"
-            skipped[reason] = skipped.get(reason, 0) + 1
-            continue
-        for row in rows:
-            arrival = _text(row["received_at"])
-            if arrival >= since[:10]:  # the day: spellings of an instant differ after it
-                yield _text(row["payload"]), arrival
-
-
-def _text(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat() if value.tzinfo else f"{value.isoformat()}Z"
-    return "" if value is None else str(value)
+def _messages(
+    store: StatisticsStore, thing: str, since: str, skipped: dict[str, int]
+) -> Iterator[StoredMessage]:
+    """Every stored message that may be new."""
+    for one in store.stored(thing, since[:10]):
+        if isinstance(one, Unusable):
+            skipped[one.reason] = skipped.get(one.reason, 0) + 1
+        elif one.received_at >= since[:10]:  # the day: spellings of an instant differ after it
+            yield one
 
 
 def _key(payload: str) -> str:

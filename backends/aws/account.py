@@ -21,7 +21,8 @@ from backends.settings import AwsSettings
 # not among them, so a transcript holds no secret.
 _TARGETS = (
     "TrainingJobName", "CompilationJobName", "ruleName", "TopicArn", "TopicName", "targetArn",
-    "arn", "deploymentId", "coreDeviceThingName", "thingName", "RoleName", "Name", "RoleArn",
+    "arn", "resourceArn", "ResourceArn", "deploymentId", "coreDeviceThingName", "thingName",
+    "logGroupName", "RoleName", "Name", "RoleArn",
 )  # fmt: skip
 
 

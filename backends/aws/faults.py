@@ -33,7 +33,7 @@ from backends.errors import (
 
 MISSING = frozenset({
     "404", "NoSuchKey", "NoSuchBucket", "ResourceNotFound", "ResourceNotFoundException",
-    "NotFoundException", "NotFound",
+    "NotFoundException", "NotFound", "NoSuchEntity",
 })  # fmt: skip
 # What only a person can mend: codes, what they mean, and what to do about it.
 _BLOCKED = (

@@ -13,16 +13,26 @@ from pydantic import BaseModel
 from backends.settings import Settings
 from backends.training_job import Hyperparameters
 from edge.contract import DEFAULT_CONFIGURATION
+from flows.cloud_rules import RulesPlan
 from flows.monitor import MonitorPlan
 from flows.plan import GATES, TABLES, CyclePlan
 from tasks.business_understanding import Targets
 from tasks.data_gates import DataLimits
-from tests.architecture.effects import component, data_gates, gates, plans, settings, targets
+from tests.architecture.effects import (
+    aws_ops,
+    component,
+    data_gates,
+    gates,
+    plans,
+    settings,
+    targets,
+)
 from tests.architecture.effects.effect import Effect
 from tests.jobs import test_hyperparameters as trained
 
 TABLES_OF_EFFECTS: dict[str, Mapping[str, Effect]] = {
-    "settings": settings.EFFECTS,
+    "settings": {**settings.EFFECTS, **aws_ops.EFFECTS},
+    "rules": aws_ops.RULES,
     "plan": {**plans.CYCLE, **plans.TRAINING},
     "plan.targets": targets.EFFECTS,
     "monitor": plans.MONITOR,
@@ -51,6 +61,7 @@ KEYS = sorted(
         *keys_of(Settings, "settings"),
         *keys_of(CyclePlan, "plan"),
         *keys_of(MonitorPlan, "monitor"),
+        *keys_of(RulesPlan, "rules"),
         *keys_of(DataLimits, "data.limits"),
         *(f"component.{key}" for key in DEFAULT_CONFIGURATION),
     }

@@ -6,6 +6,8 @@ from typing import Self
 
 from moto.server import ThreadedMotoServer
 
+from tests.fakes import aws_additions
+
 
 class AwsServer:
     """Ends with the `with` block; `reset` forgets everything that was made."""
@@ -15,6 +17,7 @@ class AwsServer:
         self.url = ""
 
     def __enter__(self) -> Self:
+        aws_additions.add()
         self._server.start()
         host, port = self._server.get_host_and_port()
         self.url = f"http://{host}:{port}"
@@ -29,6 +32,7 @@ class AwsServer:
         self._server.stop()
 
     def reset(self) -> None:
+        aws_additions.QUOTAS.clear()
         request = urllib.request.Request(f"{self.url}/moto-api/reset", method="POST")
         with urllib.request.urlopen(request, timeout=30):
             pass

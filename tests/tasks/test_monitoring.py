@@ -18,7 +18,7 @@ from tasks.device_comparison import MonitorLimits, measure
 from tasks.monitoring import build_baseline, load_baseline, monitor_limits
 from tasks.statistics_store import read_new_windows
 from tests.tasks.manifests import dataset_of, rows_of
-from tests.tasks.windows import LABELS, NOON, baseline, monitor_thing, seen, store
+from tests.tasks.windows import LABELS, NOON, baseline, monitor_thing, seen, store, stored
 
 LIMITS = MonitorLimits()
 
@@ -200,7 +200,7 @@ def test_what_cannot_be_understood_is_counted_with_its_reason(
 ) -> None:
     store(tmp_path, payload, seen(150, 1), payload)
 
-    found = read_new_windows(tmp_path, "hub-1")
+    found = read_new_windows(stored(tmp_path), tmp_path, "hub-1")
 
     assert [window.summary.count for window in found.windows] == [150]
     assert list(found.skipped.values()) == [1]

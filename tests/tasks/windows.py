@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
+from backends.local.statistics import LocalStatistics
 from edge.statistics import PICTURE_FEATURES, Summary
 from tasks.device_comparison import MonitorLimits
 from tasks.monitor_report import MonitorReport
@@ -65,9 +66,14 @@ def baseline(home: Path, summary: Summary) -> None:
     (folder / f"{summary.model_version}.json").write_text(json.dumps(summary.to_dict()))
 
 
+def stored(home: Path) -> LocalStatistics:
+    """Where a device's windows are on this machine."""
+    return LocalStatistics(home / "cloud" / "statistics")
+
+
 def monitor_thing(home: Path, thing: str, limits: MonitorLimits) -> MonitorReport:
     """One run of the monitor, step by step as its flow takes them."""
-    found = read_new_windows(home, thing)
+    found = read_new_windows(stored(home), home, thing)
     report = judge_windows(home, found, limits)
     remember_judged(home, found, report)
     return report
