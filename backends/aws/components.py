@@ -20,7 +20,7 @@ from backends.artifacts import ComponentVersion
 from backends.aws.account import Account
 from backends.aws.faults import code_of, missing, told
 from backends.aws.objects import S3Objects
-from backends.aws.waiting import looks
+from backends.aws.waiting import found, looks
 from backends.component_versions import (
     FIRST,
     artifacts_of,
@@ -46,7 +46,6 @@ ATTEMPTS = 20
 """Versions that may be taken by others, one after the other, before we give up."""
 
 _LOOK_BACK = 50  # newest versions that are looked at for the same content
-_CONSISTENT_SECONDS = 15.0  # what was described a moment ago is found by then
 _CLAIM = "content"
 _UNDER_WAY = ("REQUESTED", "INITIATED")
 
@@ -222,14 +221,10 @@ class GreengrassComponents:
     def _recipe(self, name: str, version: str) -> dict[str, Any]:
         arn = self._arn(name, version)
         with told("greengrass", "GetComponent", arn):
-            for passed in looks(_CONSISTENT_SECONDS):
-                try:
-                    answer = self._greengrass.get_component(arn=arn, recipeOutputFormat="JSON")
-                    return dict(json.loads(answer["recipe"]))
-                except ClientError as error:
-                    if not missing(error) or passed >= _CONSISTENT_SECONDS:
-                        raise
-        raise AssertionError("it was read, or it was missing to the end")
+            answer = found(
+                lambda: self._greengrass.get_component(arn=arn, recipeOutputFormat="JSON")
+            )
+        return dict(json.loads(answer["recipe"]))
 
     def _arn(self, name: str, version: str = "") -> str:
         account = self._account
