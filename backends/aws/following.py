@@ -93,8 +93,10 @@ class Follower:
         self, target: Target, thing: str, identifier: str, execution: Execution, stopped: str
     ) -> DeploymentError:
         if execution.status not in BAD or execution.status == "CANCELED":
+            status = self._revisions.read(identifier).status
             others = _counted(self._others(target, thing, identifier))
-            reason = "; ".join(filter(None, (stopped or _STOPPED["CANCELED"], others)))
+            why = stopped or _STOPPED.get(status, _STOPPED["CANCELED"])
+            reason = "; ".join(filter(None, (why, others)))
             return DeploymentError(thing, identifier, "CANCELED", reason)
         said = execution.reason or "the device gave no reason"
         remedy = "See the components' logs on the device (logs/ in Greengrass's root)"

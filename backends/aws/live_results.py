@@ -6,6 +6,7 @@ are signed with the credentials of AWS's own chain. It comes back by itself; the
 meanwhile, so that what is said in between arrives as well.
 """
 
+import contextlib
 import logging
 import threading
 import time
@@ -17,6 +18,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from botocore.exceptions import NoCredentialsError
 
 from backends.artifacts import DeviceResult
 from backends.aws.account import Account
@@ -33,10 +36,10 @@ ANSWER_SECONDS = 30.0  # of one operation of the broker
 KEEP_ALIVE_SECONDS = 30
 PING_TIMEOUT_MS = 5_000
 RECONNECT_SECONDS = (1, 20)
-TLS_PORT = 8883
 _SERVICE = "iot"
 # What only a person can mend, by the name of the SDK's error: what it means, and what to do.
 _BLOCKED = {
+    "AWS_IO_SOCKET_CLOSED": "the connection is closed at once",
     "AWS_ERROR_HTTP_WEBSOCKET_UPGRADE_FAILURE": "the signed connection is refused",
     "AWS_ERROR_MQTT_UNEXPECTED_HANGUP": "the connection is refused",
     "AWS_ERROR_MQTT_PROTOCOL_ERROR": "the connection is refused",
@@ -118,12 +121,13 @@ class LiveResults:
         endpoint = self._endpoint()
         connection = self._new_connection(endpoint)
         try:
-            connection.connect().result(self._answer_seconds)
             connection.on_message(self._receive)
+            connection.connect().result(self._answer_seconds)
             subscribed, _ = connection.subscribe(RESULTS_TOPIC, mqtt.QoS.AT_LEAST_ONCE)
             subscribed.result(self._answer_seconds)
         except Exception as error:
-            connection.disconnect()
+            with contextlib.suppress(Exception):  # it may never have been connected
+                connection.disconnect()
             raise _refusal(endpoint, error) from error
         logger.info("hearing %s at %s", RESULTS_TOPIC, endpoint)
         return connection
@@ -164,6 +168,8 @@ class LiveResults:
                 raise InvalidInputError(
                     "EDGEWARD_AWS__CERTIFICATE", reason, "Give PEM files."
                 ) from error
+        with told(_SERVICE, "Connect"):
+            self._credentials()  # what is wrong with them is best said now
         provider = auth.AwsCredentialsProvider.new_delegate(self._credentials)
         return builder.websockets_with_default_aws_signing(self._account.region, provider, **common)
 
@@ -172,6 +178,8 @@ class LiveResults:
         from awscrt import auth
 
         known = self._account.session.get_credentials()
+        if known is None:
+            raise NoCredentialsError
         frozen = known.get_frozen_credentials()
         return auth.AwsCredentials(frozen.access_key, frozen.secret_key, frozen.token)
 
@@ -231,7 +239,9 @@ def _refusal(endpoint: str, error: Exception) -> BackendUnavailableError:
     if meaning := _BLOCKED.get(name):
         return BackendBlockedError(service, f"{meaning}: {name}", _REMEDY)
     if isinstance(error, FutureTimeoutError):
-        return BackendUnavailableError(service, "it does not answer", "Check the network.")
+        # the SDK is long silent where the endpoint's certificate is not to be trusted
+        remedy = "Check the network, EDGEWARD_AWS__IOT_ENDPOINT and __CA_FILE."
+        return BackendUnavailableError(service, "it does not answer", remedy)
     return BackendUnavailableError(service, f"{name}: {error}".strip(": "), "Check the network.")
 
 
