@@ -36,7 +36,6 @@ ANSWER_SECONDS = 30.0  # of one operation of the broker
 KEEP_ALIVE_SECONDS = 30
 PING_TIMEOUT_MS = 5_000
 RECONNECT_SECONDS = (1, 20)
-_SERVICE = "iot"
 # What only a person can mend, by the name of the SDK's error: what it means, and what to do.
 _BLOCKED = {
     "AWS_IO_SOCKET_CLOSED": "the connection is closed at once",
@@ -168,7 +167,7 @@ class LiveResults:
                 raise InvalidInputError(
                     "EDGEWARD_AWS__CERTIFICATE", reason, "Give PEM files."
                 ) from error
-        with told(_SERVICE, "Connect"):
+        with told("sts", "GetCallerIdentity"):
             self._credentials()  # what is wrong with them is best said now
         provider = auth.AwsCredentialsProvider.new_delegate(self._credentials)
         return builder.websockets_with_default_aws_signing(self._account.region, provider, **common)
@@ -186,7 +185,7 @@ class LiveResults:
     def _endpoint(self) -> str:
         if given := self._account.settings.iot_endpoint:
             return given
-        with told(_SERVICE, "DescribeEndpoint"):
+        with told("iot", "DescribeEndpoint"):
             answer = self._account.client("iot").describe_endpoint(endpointType="iot:Data-ATS")
         return str(answer["endpointAddress"])
 

@@ -22,7 +22,8 @@ from backends.local.deployment_document import withdraw
 from backends.local.files import read_json, write_json
 from backends.local.fleet import LocalFleet
 from backends.settings import MqttSettings, Settings
-from tests.fakes.greengrass_cloud import ENDED, Deployed, component_arn
+from tests.fakes.greengrass_answers import component_arn
+from tests.fakes.greengrass_deployments import ENDED, Deployed
 from tests.fakes.greengrass_server import GreengrassServer
 
 _TICK = 0.1
@@ -117,7 +118,7 @@ class CoreDevicePlayer:
             return
         answer = read_json(path.with_name(f"{path.stem}.status.json")) or {}
         status, detailed = answer.get("status", "QUEUED"), answer.get("detailedStatus", "")
-        if status == "QUEUED" or status == execution.status:
+        if status in ("QUEUED", execution.status):
             return
         reason = ": ".join(filter(None, (detailed, answer.get("reason", ""))))
         self._cloud.report(self._thing, identifier, status, reason)

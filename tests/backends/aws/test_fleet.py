@@ -28,7 +28,8 @@ from backends.errors import (
 )
 from backends.recipe_rules import check_recipe
 from edge.contract import INFERENCE_COMPONENT, MODEL_COMPONENT
-from tests.fakes.greengrass_cloud import Deployed
+from tests.fakes.greengrass_components import Component
+from tests.fakes.greengrass_deployments import Deployed
 from tests.fakes.greengrass_server import GreengrassServer
 from tests.fakes.iot_broker import IotBroker
 
@@ -122,8 +123,6 @@ def devices(greengrass: GreengrassServer) -> Devices:
 
 def known_component(greengrass: GreengrassServer, name: str, version: str) -> None:
     """A component version in the account, as somebody else may have made it."""
-    from tests.fakes.greengrass_cloud import Component
-
     greengrass.cloud.components[name, version] = Component(
         name, version, {"ComponentPublisher": "x", "Manifests": [{}]}, {}, datetime.now(UTC), 0
     )
