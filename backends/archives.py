@@ -1,8 +1,10 @@
-"""Opens an artifact as a Greengrass device would, and refuses what could hurt or fail there."""
+"""Writes artifacts, and opens them as a Greengrass device would: what could hurt is refused."""
 
 import stat
+import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from backends.errors import PackageError
@@ -10,6 +12,7 @@ from backends.errors import PackageError
 MAX_BYTES = 2 * 1024**3
 """Unpacked size that is refused; Greengrass takes 2 GB of artifacts for a component."""
 
+_EARLIEST = (1980, 1, 1, 0, 0, 0)  # the first moment that a ZIP can name
 _MAGIC = (
     (b"\x1f\x8b", "a gzip file"),
     (b"PK", "a damaged ZIP"),
@@ -17,6 +20,19 @@ _MAGIC = (
     (b"BZh", "a bzip2 file"),
     (b"\xfd7zXZ", "an xz file"),
 )
+
+
+def write_archive(package: Path, files: Iterable[tuple[str, Path]]) -> None:
+    """Write a ZIP that depends on names and contents only: sorted, one time, one mode."""
+    with tempfile.TemporaryDirectory(prefix=".packing-", dir=package.parent) as scratch:
+        draft = Path(scratch) / package.name
+        with zipfile.ZipFile(draft, "w") as archive:
+            for name, path in sorted(files):
+                entry = zipfile.ZipInfo(name, _EARLIEST)
+                entry.external_attr = 0o100644 << 16
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                archive.writestr(entry, path.read_bytes())
+        draft.replace(package)
 
 
 def check_unarchive(path: Path, unarchive: str) -> None:

@@ -156,6 +156,10 @@ class Fleet(Protocol):
         """Put pictures where the camera of `thing` looks; give back that folder on the device."""
         ...
 
+    def give_camera_back(self, thing: str) -> None:
+        """After `place_pictures`: let `thing` see again what it is there to see."""
+        ...
+
     def results(self, thing: str, since: str, count: int, timeout: float) -> Sequence[DeviceResult]:
         """What `thing` said after `since` (ISO 8601, UTC): `count` results, or fewer at timeout."""
         ...

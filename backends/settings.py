@@ -7,9 +7,16 @@ Read from the environment and from `.env`, e.g. `EDGEWARD_HOME=/data/edgeward`,
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -18,6 +25,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from backends.deployment_terms import JobConfiguration
 from backends.errors import InvalidInputError
 
 PREFIX = "EDGEWARD_"
@@ -99,10 +107,32 @@ class AwsSettings(BaseModel):
     thing_group: str = Field(
         "", description="Deploy to this group, of which the run's thing is a member."
     )
+    rollout: dict[str, Any] = Field(
+        {},
+        description="iotJobConfiguration of deployments to the group, as CreateDeployment takes "
+        "it; empty: ever faster, and no further when a fifth of five or more things failed.",
+    )
+    deploy_seconds: float = Field(
+        900, gt=0, description="How long a device may take to carry out a deployment."
+    )
+    iot_endpoint: str = Field(
+        "", description="Where results are heard, HOST or HOST:PORT; empty: as IoT describes it."
+    )
+    certificate: str = Field(
+        "", description="File (PEM) to hear results with mutual TLS; empty: signed websockets."
+    )
+    private_key: str = Field("", description="File (PEM) of the certificate's private key.")
+    ca_file: str = Field("", description="File (PEM) of the endpoint's CA; empty: the system's.")
     endpoint_url: str = Field("", description="An AWS-compatible server; empty: AWS.")
     endpoint_urls: dict[str, str] = Field(
         {}, description='The same by service, as in {"greengrassv2": "http://…"}.'
     )
+
+    @field_validator("rollout")
+    @classmethod
+    def _is_a_job_configuration(cls, value: dict[str, Any]) -> dict[str, Any]:
+        JobConfiguration.model_validate(value)
+        return value
 
     def endpoint_of(self, service: str) -> str | None:
         return self.endpoint_urls.get(service) or self.endpoint_url or None

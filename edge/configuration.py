@@ -111,8 +111,9 @@ def _topic(key: str, value: Any) -> str:
 
 def _directory(key: str, value: Any) -> str:
     directory = _text(key, value)
-    if directory and not Path(directory).is_absolute():
-        raise ConfigurationError(key, value, "the absolute path of a folder, or empty")
+    if directory and not Path(directory).is_absolute() and not directory.startswith("../"):
+        allowed = "the absolute path of a folder, ../COMPONENT/FOLDER, or empty"
+        raise ConfigurationError(key, value, allowed)
     return directory
 
 

@@ -42,6 +42,7 @@ from tasks.first_results import (
     choose_scene,
     deploy_components,
     expected_labels,
+    give_camera_back,
     judge_first_results,
     now,
     place_pictures,
@@ -242,6 +243,7 @@ def release(
         (gate,) = note_gates(run, (judge_first_results(first, expected, share),), plan.override)
         restore_device(backend.fleet, plan.thing, since, gate)
     require((gate,))
+    give_camera_back(backend.fleet, plan.thing)
     return components
 
 

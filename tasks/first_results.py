@@ -109,6 +109,12 @@ def restore_device(fleet: Fleet, thing: str, before: str, gate: Gate) -> None:
         fleet.roll_back(thing, before)
 
 
+@task(**CALLS_BACKEND)
+def give_camera_back(fleet: Fleet, thing: str) -> None:
+    """Let a device that has shown that it is right see again what it is there to see."""
+    fleet.give_camera_back(thing)
+
+
 def judge_first_results(
     results: Sequence[FirstResult], expected: Mapping[str, str], min_agreement: float
 ) -> Gate:

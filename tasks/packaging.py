@@ -1,10 +1,9 @@
 """Deployment (CRISP-DM 6), packing: the archives that devices download, repeatable to the byte."""
 
 import tempfile
-import zipfile
-from collections.abc import Iterable
 from pathlib import Path
 
+from backends.archives import write_archive
 from backends.artifacts import CompiledModel, Platform, Wheels
 from backends.errors import InvalidInputError, PackageError
 from backends.package_rules import check_model_package
@@ -15,7 +14,6 @@ RUNTIME_STEM = "edgeward-runtime"
 EDGE = Path(__file__).resolve().parents[1] / "edge"
 
 _RUNTIME_FILES = ("install_runtime.py", "requirements.txt")
-_EARLIEST = (1980, 1, 1, 0, 0, 0)  # the first moment that a ZIP can name
 
 
 PUBLIC_STEM: dict[Platform, str] = {
@@ -51,7 +49,7 @@ def package_model(
             added = add_self_test(files["compiled.meta"], self_test, Path(scratch))
             files |= {path.name: path for path in added}
         draft = Path(scratch) / package.name
-        _write(draft, files.items())
+        write_archive(draft, files.items())
         check_model_package(draft, compiled.platform)
         draft.replace(package)
     return package
@@ -66,7 +64,7 @@ def package_public_model(compiled: CompiledModel, into: Path) -> Path:
     package = into / f"{PUBLIC_STEM[compiled.platform]}.zip"
     with tempfile.TemporaryDirectory(prefix=".packing-", dir=_made(into)) as scratch:
         draft = Path(scratch) / package.name
-        _write(draft, ((path.name, path) for path in files))
+        write_archive(draft, ((path.name, path) for path in files))
         check_model_package(draft, compiled.platform, "public-component")
         draft.replace(package)
     return package
@@ -82,7 +80,7 @@ def package_inference(into: Path, edge: Path = EDGE) -> Path:
     if edge / "__main__.py" not in files:
         raise InvalidInputError(str(edge), "holds no inference component", "Check the checkout.")
     package = _made(into) / f"{INFERENCE_STEM}.zip"
-    _write(package, ((f"edge/{path.relative_to(edge).as_posix()}", path) for path in files))
+    write_archive(package, ((f"edge/{path.relative_to(edge).as_posix()}", path) for path in files))
     return package
 
 
@@ -95,21 +93,8 @@ def package_runtime(into: Path, edge: Path = EDGE, wheels: Wheels | None = None)
     files = [(name, edge / name) for name in _RUNTIME_FILES]
     if wheels:
         files += [(f"wheels/{path.name}", path) for path in wheels.folder.iterdir()]
-    _write(package, files)
+    write_archive(package, files)
     return package
-
-
-def _write(package: Path, files: Iterable[tuple[str, Path]]) -> None:
-    """Write a ZIP that depends on names and contents only: sorted, one time, one mode."""
-    with tempfile.TemporaryDirectory(prefix=".packing-", dir=package.parent) as scratch:
-        draft = Path(scratch) / package.name
-        with zipfile.ZipFile(draft, "w") as archive:
-            for name, path in sorted(files):
-                entry = zipfile.ZipInfo(name, _EARLIEST)
-                entry.external_attr = 0o100644 << 16
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                archive.writestr(entry, path.read_bytes())
-        draft.replace(package)
 
 
 def _made(folder: Path) -> Path:

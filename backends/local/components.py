@@ -4,29 +4,30 @@ Does what CreateComponentVersion does in the cloud, and no more: it fills in the
 Digest and Algorithm, and a version never changes once it is there.
 """
 
-import base64
-import copy
 import fcntl
-import hashlib
-import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from backends.archives import check_unarchive
 from backends.artifacts import ComponentVersion
-from backends.errors import InvalidInputError, PackageError
+from backends.component_versions import (
+    FIRST,
+    artifacts_of,
+    by_name,
+    check_name,
+    content_of,
+    file_of,
+    in_order,
+    next_version,
+    with_digests,
+    with_version,
+)
+from backends.errors import InvalidInputError
 from backends.files import replace_file
 from backends.local.objects import BUCKET, LocalObjects
 from backends.recipe_rules import check_recipe
-
-FIRST = "1.0.0"
-_PARTS = 3  # of a version
-_NAME = re.compile(r"[a-zA-Z0-9_-][a-zA-Z0-9_.-]*")
 
 
 class LocalComponents:
@@ -50,16 +51,16 @@ class LocalComponents:
         """
         name = str(recipe.get("ComponentName", ""))
         folder = self._folder(name)
-        files = _by_name(name, artifacts)
-        draft = _with_digests(name, recipe, files)
-        content = _content(draft)
+        files = by_name(name, artifacts)
+        draft = with_digests(name, recipe, files)
+        content = content_of(draft)
         with _locked(folder):
             for version in self.versions(name):
                 known = self.find(name, version)
                 if known is not None and known.sha256 == content:
                     return known
-            version = _next(self.versions(name), first)
-            final = _with_version(draft, name, version)
+            version = next_version(self.versions(name), first)
+            final = with_version(draft, version, lambda file: _uri(name, version, file))
             check_recipe(final)
             for file in files.values():
                 self._objects.put(file, _uri(name, version, file.name))
@@ -73,7 +74,7 @@ class LocalComponents:
         if version not in self.versions(name):
             return None
         recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return ComponentVersion(name, version, path, _content(recipe))
+        return ComponentVersion(name, version, path, content_of(recipe))
 
     def fetch(self, name: str, version: str, into: Path) -> Sequence[Path]:
         """Copy the artifacts of a version into the folder `into`. Raises InvalidInputError."""
@@ -83,102 +84,19 @@ class LocalComponents:
                 f"{name} {version}", "there is no such version", f"Published: {known}."
             )
         path = self._folder(name) / f"{version}.yaml"
-        uris = {each["Uri"] for each in _artifacts(yaml.safe_load(path.read_text("utf-8")))}
-        return [self._objects.get(uri, into / uri.rpartition("/")[2]) for uri in sorted(uris)]
+        uris = {each["Uri"] for each in artifacts_of(yaml.safe_load(path.read_text("utf-8")))}
+        return [self._objects.get(uri, into / file_of(uri)) for uri in sorted(uris)]
 
     def versions(self, name: str) -> tuple[str, ...]:
         """All versions of a component, oldest first."""
-        found = (_numbers(path.stem) for path in self._folder(name).glob("*.yaml"))
-        return tuple(_text(numbers) for numbers in sorted(n for n in found if n is not None))
+        return in_order(path.stem for path in self._folder(name).glob("*.yaml"))
 
     def _folder(self, name: str) -> Path:
-        if not _NAME.fullmatch(name):
-            raise InvalidInputError("ComponentName", f"{name!r} is none", "Mend the recipe.")
-        return self._root / name
-
-
-def _by_name(component: str, artifacts: Sequence[Path]) -> dict[str, Path]:
-    files = {path.name: path for path in artifacts}
-    if len(files) != len(artifacts):
-        raise PackageError(component, "two artifacts have the same file name")
-    for path in artifacts:
-        if not path.is_file():
-            raise InvalidInputError(str(path), "there is no such file", "Package it first.")
-    return files
-
-
-def _with_digests(
-    component: str, recipe: Mapping[str, Any], files: Mapping[str, Path]
-) -> dict[str, Any]:
-    """The recipe with digests; until there is a version, an artifact's Uri is its file's name."""
-    draft: dict[str, Any] = json.loads(json.dumps(recipe))  # a copy, and as YAML will give it back
-    if "ComponentVersion" in draft:
-        raise PackageError(component, "ComponentVersion: the store chooses it")
-    used = set()
-    for artifact in _artifacts(draft):
-        file = str(artifact.get("Uri", "")).rpartition("/")[2]
-        if file not in files:
-            raise PackageError(component, f"Artifacts: there is no file for {file!r}")
-        used.add(file)
-        check_unarchive(files[file], str(artifact.get("Unarchive", "NONE")))
-        with files[file].open("rb") as content:
-            digest = hashlib.file_digest(content, "sha256").digest()
-        artifact["Uri"] = file
-        artifact["Digest"] = base64.b64encode(digest).decode()
-        artifact["Algorithm"] = "SHA-256"
-    if left := sorted(set(files) - used):
-        raise PackageError(component, f"no manifest names the artifact {left[0]!r}")
-    return draft
-
-
-def _with_version(draft: Mapping[str, Any], name: str, version: str) -> dict[str, Any]:
-    final: dict[str, Any] = {}
-    for key, value in copy.deepcopy(dict(draft)).items():
-        final[key] = value
-        if key == "ComponentName":
-            final["ComponentVersion"] = version
-    for artifact in _artifacts(final):
-        artifact["Uri"] = _uri(name, version, artifact["Uri"])
-    return final
-
-
-def _content(recipe: Mapping[str, Any]) -> str:
-    """SHA-256 of what a version is about: all but the version and where its artifacts lie."""
-    bare = copy.deepcopy(dict(recipe))
-    bare.pop("ComponentVersion", None)
-    for artifact in _artifacts(bare):
-        artifact["Uri"] = artifact["Uri"].rpartition("/")[2]
-    return hashlib.sha256(json.dumps(bare, sort_keys=True).encode()).hexdigest()
-
-
-def _artifacts(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [
-        artifact
-        for manifest in recipe.get("Manifests") or []
-        for artifact in manifest.get("Artifacts") or []
-    ]
+        return self._root / check_name(name)
 
 
 def _uri(name: str, version: str, file: str) -> str:
     return f"s3://{BUCKET}/components/{name}/{version}/{file}"
-
-
-def _numbers(version: str) -> tuple[int, ...] | None:
-    parts = version.split(".")
-    return (
-        tuple(map(int, parts)) if len(parts) == _PARTS and all(map(str.isdecimal, parts)) else None
-    )
-
-
-def _text(numbers: tuple[int, ...]) -> str:
-    return ".".join(map(str, numbers))
-
-
-def _next(versions: Sequence[str], first: str) -> str:
-    if not versions:
-        return first
-    *head, patch = map(int, versions[-1].split("."))
-    return _text((*head, patch + 1))
 
 
 @contextmanager

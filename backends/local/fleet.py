@@ -19,9 +19,10 @@ from backends.local.example_requests import Examples
 from backends.local.files import read_json, write_json
 from backends.local.history import former_deployment
 from backends.local.machine import this_platform
-from backends.local.results import ResultReader, parse_moment
+from backends.local.results import ResultReader
 from backends.local.scene import set_scene
 from backends.local.targets import Target
+from backends.moments import parse_moment
 from backends.settings import Settings
 
 DEPLOY_SECONDS = 600.0
@@ -122,6 +123,10 @@ class LocalFleet(CoreDevices):
         """See the port. The pictures are copied to `<thing>/camera`."""
         check_thing(thing)
         return set_scene(self._thing(thing) / "camera", pictures)
+
+    def give_camera_back(self, thing: str) -> None:
+        """See the port. The folder is the camera, and goes on showing the pictures."""
+        check_thing(thing)
 
     @property
     def examples(self) -> Examples:

@@ -4,12 +4,12 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from backends.artifacts import DeviceResult
-from backends.errors import InvalidInputError
+from backends.moments import parse_moment
 
 POLL_SECONDS = 0.2
 
@@ -48,16 +48,6 @@ class ResultReader:
         for day in sorted(self._folder.glob("date=*")):
             if day.name.removeprefix("date=") >= first:
                 yield from sorted((day / f"thing={self._thing}").glob("[!.]*.parquet"))
-
-
-def parse_moment(text: str) -> datetime:
-    """An ISO 8601 moment; without a zone, it is UTC. Raises InvalidInputError."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        remedy = "Write it like 2026-11-22T18:00:00+00:00."
-        raise InvalidInputError("since", f"{text!r} is no moment", remedy) from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _result(row: dict[str, Any]) -> DeviceResult:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from backends.local.deployment_request import AbortConfig, RolloutConfig
+from backends.deployment_terms import AbortConfig, RolloutConfig
 
 MINUTE = 60.0
 CATCH_UP_SECONDS = 1.0

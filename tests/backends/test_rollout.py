@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from backends.local.deployment_request import AbortConfig, RolloutConfig
+from backends.deployment_terms import AbortConfig, RolloutConfig
 from backends.local.rollout import Status, Turn, counts, rate_per_minute, reason_to_abort, turn
 
 

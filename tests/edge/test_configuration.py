@@ -16,6 +16,7 @@ from edge.contract import DEFAULT_CONFIGURATION
         ("PublishResultsOnTopic", " a/b ", "topic", "a/b"),
         ("PublishResultsOnTopic", "", "topic", ""),
         ("ImageDirectory", "/pictures", "image_directory", "/pictures"),
+        ("ImageDirectory", "../other/pictures", "image_directory", "../other/pictures"),
         ("ImageName", "/pictures/cat.JPEG", "image_name", "/pictures/cat.JPEG"),
         ("InferenceInterval", "15", "inference_interval", 15.0),
         ("InferenceInterval", 15, "inference_interval", 15.0),

@@ -55,6 +55,9 @@ class TalkingFleet:
     def platform_of(self, thing: str) -> Platform:
         return "linux-x86_64"
 
+    def give_camera_back(self, thing: str) -> None:
+        pass
+
     def stop_started(self) -> None:
         pass
 

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from backends.aws.account import Account, Call
 from backends.settings import AwsSettings
 from tests.fakes.aws_server import AwsServer
+from tests.fakes.greengrass_server import GreengrassServer
 
 REGION = "eu-west-1"
 BUCKET = "edgeward-tests"
@@ -65,3 +67,20 @@ def failing(code: str, status: int = 400, message: str = "so it is") -> dict[str
         "Error": {"Code": code, "Message": message},
         "ResponseMetadata": {"HTTPStatusCode": status, "RequestId": "1", "RetryAttempts": 0},
     }
+
+
+@pytest.fixture
+def greengrass(aws_server: AwsServer, credentials: None) -> Iterator[GreengrassServer]:
+    """Greengrass v2 with one healthy core device, `hub-1`; its artifacts are in moto's S3."""
+    with GreengrassServer(lambda: boto3.client("s3", endpoint_url=aws_server.url)) as server:
+        server.cloud.register_device("hub-1")
+        yield server
+
+
+@pytest.fixture
+def fleet_account(
+    aws_settings: AwsSettings, greengrass: GreengrassServer, calls: list[Call]
+) -> Account:
+    """`account`, with Greengrass."""
+    endpoints = {"greengrassv2": greengrass.url}
+    return Account(aws_settings.model_copy(update={"endpoint_urls": endpoints}), calls.append)
