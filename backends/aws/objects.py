@@ -1,0 +1,230 @@
+"""What lies in the account's bucket: uploaded once, whole or not at all, encrypted, and checked.
+
+Every object that we write carries its SHA-256 twice: as the checksum that S3 itself computed on
+the way in, and as metadata, since S3's checksum of an object of many parts is not that of its
+bytes. Source: Amazon S3 User Guide, "Checking object integrity".
+"""
+
+import base64
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlencode
+
+from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import ClientError
+
+from backends.aws.account import Account
+from backends.aws.faults import missing, told
+from backends.errors import BackendUnavailableError, InvalidInputError
+
+PART_BYTES = 16 * 1024**2
+"""Larger files go up in parts of this size, each of which is repeated on its own."""
+
+AT_ONCE = 4  # parts under way; each is held in memory
+BATCH = 1000  # keys that one DeleteObjects takes
+DIGEST = "sha256"
+_SCHEME = "s3://"
+_TRANSFER = TransferConfig(
+    multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=AT_ONCE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One object, as a listing gives it."""
+
+    uri: str
+    bytes: int
+
+
+class S3Objects:
+    """Objects of the settings' bucket. Keys that we write lie below the settings' prefix.
+
+    Every method raises InvalidInputError, BackendUnavailableError or BackendBlockedError, and may
+    be repeated.
+    """
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+
+    @property
+    def bucket(self) -> str:
+        """Raises InvalidInputError where none is set."""
+        if not self._account.settings.bucket:
+            raise InvalidInputError(
+                "EDGEWARD_AWS__BUCKET", "no bucket is set", "Name one that exists."
+            )
+        return self._account.settings.bucket
+
+    def uri(self, key: str) -> str:
+        """Where `key`, which lies below the prefix, is or will be."""
+        return f"{_SCHEME}{self.bucket}/{self._account.settings.prefix}/{key}"
+
+    def put(self, file: Path, key: str) -> str:
+        """Store `file` under `key`, unless the same bytes lie there already; its URI.
+
+        An upload that is cut off leaves nothing: its parts are given up.
+        """
+        uri = self.uri(key)
+        bucket, full_key = _parts_of(uri)
+        digest = _sha256(file)
+        if self._holds(uri, digest, file.stat().st_size):
+            return uri
+        with told("s3", "PutObject", uri), file.open("rb") as content:
+            self._s3.upload_fileobj(
+                content, bucket, full_key, ExtraArgs=self._extra(digest), Config=_TRANSFER
+            )
+        return uri
+
+    def put_folder(self, folder: Path, key: str) -> str:
+        """Store every file of `folder` below `key`, as `put` does; the URI of the whole."""
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        if not files:
+            raise InvalidInputError(str(folder), "holds no file to upload", "Make it first.")
+        for path in files:
+            self.put(path, f"{key}/{path.relative_to(folder).as_posix()}")
+        return f"{self.uri(key)}/"
+
+    def get(self, uri: str, into: Path) -> Path:
+        """Fetch the object `uri` into the file `into`, which appears whole or not at all.
+
+        Where the digest of the object is known, it is compared. A repeated call starts anew.
+        """
+        bucket, key = _parts_of(uri)
+        head = self._head(uri)
+        if head is None:
+            raise InvalidInputError(uri, "there is no such object", "Check the key and the bucket.")
+        into.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{into.name}-", dir=into.parent)
+        unfinished = Path(name)
+        try:
+            with told("s3", "GetObject", uri), os.fdopen(handle, "wb") as target:
+                self._s3.download_fileobj(bucket, key, target, Config=_TRANSFER)
+            _compare(unfinished, head, uri)
+            unfinished.chmod(0o644)  # mkstemp's 0600 would lock others out
+            unfinished.replace(into)
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise
+        return into
+
+    def exists(self, uri: str) -> bool:
+        return self._head(uri) is not None
+
+    def list(self, key: str = "") -> Iterator[Stored]:
+        """Everything whose key, below the prefix, begins with `key`."""
+        _, prefix = _parts_of(self.uri(key))
+        pages = self._s3.get_paginator("list_objects_v2")
+        with told("s3", "ListBucket", self.uri(key)):
+            for page in pages.paginate(Bucket=self.bucket, Prefix=prefix):
+                for entry in page.get("Contents", ()):
+                    yield Stored(f"{_SCHEME}{self.bucket}/{entry['Key']}", int(entry["Size"]))
+
+    def delete(self, key: str) -> int:
+        """Delete everything whose key, below the prefix, begins with `key`; how many that were.
+
+        Uploads that somebody left unfinished there are given up as well.
+        """
+        uris = [stored.uri for stored in self.list(key)]
+        for start in range(0, len(uris), BATCH):
+            keys = [{"Key": _parts_of(uri)[1]} for uri in uris[start : start + BATCH]]
+            with told("s3", "DeleteObject", self.uri(key)):
+                answer = self._s3.delete_objects(
+                    Bucket=self.bucket, Delete={"Objects": keys, "Quiet": True}
+                )
+            if refused := answer.get("Errors"):
+                first = refused[0]
+                with told("s3", "DeleteObject", f"{_SCHEME}{self.bucket}/{first['Key']}"):
+                    raise ClientError({"Error": first}, "DeleteObjects")
+        self._give_up_unfinished(key)
+        return len(uris)
+
+    def _give_up_unfinished(self, key: str) -> None:
+        _, prefix = _parts_of(self.uri(key))
+        pages = self._s3.get_paginator("list_multipart_uploads")
+        with told("s3", "ListBucketMultipartUploads", self.uri(key)):
+            unfinished = [
+                upload
+                for page in pages.paginate(Bucket=self.bucket, Prefix=prefix)
+                for upload in page.get("Uploads", ())
+            ]
+        for upload in unfinished:
+            with told("s3", "AbortMultipartUpload", self.uri(key)):
+                self._s3.abort_multipart_upload(
+                    Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
+                )
+
+    @property
+    def _s3(self) -> Any:
+        return self._account.client("s3")
+
+    def _extra(self, digest: str) -> dict[str, Any]:
+        """What an upload says beside the bytes."""
+        kms_key = self._account.settings.kms_key
+        encryption = (
+            {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key}
+            if kms_key
+            else {"ServerSideEncryption": "AES256"}
+        )
+        return {
+            "ChecksumAlgorithm": "SHA256",
+            "Metadata": {DIGEST: digest},
+            "Tagging": urlencode(self._account.tags),
+            **encryption,
+        }
+
+    def _head(self, uri: str) -> Mapping[str, Any] | None:
+        bucket, key = _parts_of(uri)
+        with told("s3", "GetObject", uri):
+            try:
+                head: Mapping[str, Any] = self._s3.head_object(
+                    Bucket=bucket, Key=key, ChecksumMode="ENABLED"
+                )
+            except ClientError as error:
+                if missing(error):
+                    return None
+                raise
+        return head
+
+    def _holds(self, uri: str, digest: str, size: int) -> bool:
+        head = self._head(uri)
+        return head is not None and head["ContentLength"] == size and _digest_of(head) == digest
+
+
+def _parts_of(uri: str) -> tuple[str, str]:
+    """Bucket and key. Raises InvalidInputError for anything but s3://bucket/key."""
+    bucket, _, key = uri.removeprefix(_SCHEME).partition("/")
+    wrong = not uri.startswith(_SCHEME) or not bucket or not key
+    if wrong or ".." in PurePosixPath(key).parts:
+        raise InvalidInputError(uri, "is not s3://<bucket>/<key>", "Check the URI.")
+    return bucket, key
+
+
+def _digest_of(head: Mapping[str, Any]) -> str | None:
+    """SHA-256 (hex) of an object's bytes, as far as it is known."""
+    if digest := (head.get("Metadata") or {}).get(DIGEST):
+        return str(digest)
+    checksum = str(head.get("ChecksumSHA256", ""))
+    in_parts = "-" in checksum or "-" in str(head.get("ETag", ""))  # a checksum of checksums
+    return base64.b64decode(checksum).hex() if checksum and not in_parts else None
+
+
+def _compare(file: Path, head: Mapping[str, Any], uri: str) -> None:
+    expected = _digest_of(head)
+    if file.stat().st_size != head["ContentLength"]:
+        reason = f"{file.stat().st_size} bytes came, and it has {head['ContentLength']}"
+    elif expected is not None and _sha256(file) != expected:
+        reason = f"what came has another SHA-256 than {expected}"
+    else:
+        return
+    raise BackendUnavailableError(uri, reason, "Try again; if it stays so, upload it again.")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
