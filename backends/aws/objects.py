@@ -72,7 +72,7 @@ class S3Objects:
         """
         uri = self.uri(key)
         bucket, full_key = _parts_of(uri)
-        digest = _sha256(file)
+        digest = sha256_of(file)
         if self._holds(uri, digest, file.stat().st_size):
             return uri
         with told("s3", "PutObject", uri), file.open("rb") as content:
@@ -218,13 +218,14 @@ def _compare(file: Path, head: Mapping[str, Any], uri: str) -> None:
     expected = _digest_of(head)
     if file.stat().st_size != head["ContentLength"]:
         reason = f"{file.stat().st_size} bytes came, and it has {head['ContentLength']}"
-    elif expected is not None and _sha256(file) != expected:
+    elif expected is not None and sha256_of(file) != expected:
         reason = f"what came has another SHA-256 than {expected}"
     else:
         return
     raise BackendUnavailableError(uri, reason, "Try again; if it stays so, upload it again.")
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
     with path.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
