@@ -341,7 +341,7 @@ def test_a_throttled_look_is_repeated_and_a_longer_outage_lets_the_job_go_on(sit
 
     def outage(line: str) -> None:
         if "Starting" in line:
-            site.player.refuse("DescribeTrainingJob", *throttled, times=5)
+            site.player.refuse("DescribeTrainingJob", *throttled, times=20)
 
     with pytest.raises(BackendUnavailableError, match="throttles: Rate exceeded"):
         site.train(outage)
