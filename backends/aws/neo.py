@@ -35,15 +35,19 @@ _OUTCOMES: dict[str, Outcome] = {
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What Neo compiles for. Source: SageMaker API Reference, OutputConfig."""
+    """What Neo compiles for: a platform, or one of the devices that it has names for.
+
+    Source: SageMaker API Reference, OutputConfig. A device brings options of its own.
+    """
 
     arch: str
     options: Mapping[str, object]
+    device: str = ""
 
     @property
     def name(self) -> str:
         """As Neo writes it into the name of its archive."""
-        return f"LINUX_{self.arch}"
+        return self.device or f"LINUX_{self.arch}"
 
 
 # Any such device of the last ten years; the compile job of this project takes the same baselines.
@@ -124,6 +128,8 @@ class NeoCompiler:
 
     def _target(self, platform: Platform) -> Target:
         target = TARGETS[platform]
+        if device := self._account.settings.compile_device:
+            return Target(target.arch, {}, device)
         if self._cpu and platform == "linux-x86_64":
             return Target(target.arch, {**target.options, "mcpu": self._cpu})
         return target
@@ -199,7 +205,6 @@ class _Compilation:
         del resumes  # a compilation has no checkpoints
         resources, shapes = sdk()
         settings, account = self._account.settings, self._account
-        options = json.dumps(dict(self._target.options))
         key = {"kms_key_id": settings.kms_key} if settings.kms_key else {}
         with told("sagemaker", "CreateCompilationJob", name):
             remote_jobs.begin(
@@ -213,8 +218,7 @@ class _Compilation:
                     ),
                     output_config=shapes.OutputConfig(
                         s3_output_location=f"{self._objects.uri(f'compiled/{name}')}/",
-                        target_platform=shapes.TargetPlatform(os="LINUX", arch=self._target.arch),
-                        **({"compiler_options": options} if self._target.options else {}),
+                        **self._compiles_for(shapes),
                         **key,
                     ),
                     stopping_condition=shapes.StoppingCondition(
@@ -225,6 +229,15 @@ class _Compilation:
                     region=account.region,
                 )
             )
+
+    def _compiles_for(self, shapes: Any) -> dict[str, Any]:
+        target = self._target
+        if target.device:
+            return {"target_device": target.device}
+        platform = {"target_platform": shapes.TargetPlatform(os="LINUX", arch=target.arch)}
+        if not target.options:
+            return platform
+        return platform | {"compiler_options": json.dumps(dict(target.options))}
 
     def stop(self, name: str) -> None:
         with told("sagemaker", "StopCompilationJob", name):

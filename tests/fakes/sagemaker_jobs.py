@@ -23,6 +23,7 @@ PLATFORMS = {
     "ARM64": "linux-aarch64",
     "ARM_EABIHF": "linux-armv7l",
 }
+DEVICES = {"ml_c5": "X86_64", "rasp3b": "ARM_EABIHF", "rasp4b": "ARM_EABIHF"}
 ENDS = {"Completed", "Failed", "Stopped", "COMPLETED", "FAILED", "STOPPED"}
 
 
@@ -308,11 +309,12 @@ class Compilation(_Job):
         shape = json.loads(source["DataInputConfig"])["data"]
         output = self.request["OutputConfig"]
         options = json.loads(output.get("CompilerOptions", "{}"))
-        platform = output["TargetPlatform"]
+        device = output.get("TargetDevice", "")
+        arch = DEVICES[device] if device else output["TargetPlatform"]["Arch"]
         classes = [str(number) for number in range(_outputs(archive))]
         self.container.prepare(
             {
-                "platform": PLATFORMS[platform["Arch"]],
+                "platform": PLATFORMS[arch],
                 "width": str(shape[3]),
                 "height": str(shape[2]),
                 "classes": json.dumps(classes),
@@ -323,7 +325,7 @@ class Compilation(_Job):
         if self.container.run("compile.py", [], lambda _line: None) != 0:
             return f"ClientError: InputConfiguration: {self.container.failure}"
         made = pack(as_neo_leaves(root / "model", archive), root / "compiled.tar.gz")
-        target = f"{platform['Os']}_{platform['Arch']}"
+        target = device or f"LINUX_{arch}"
         stem = archive.name.removesuffix(".tar.gz")
         folder = output["S3OutputLocation"].rstrip("/")
         self.artifact = f"{folder}/{stem}-{target}.tar.gz"

@@ -14,7 +14,7 @@ from backends.artifacts import CompiledModel, Platform, TrainedModel
 from backends.aws.account import Account, Call
 from backends.aws.neo import NeoCompiler
 from backends.aws.objects import S3Objects
-from backends.errors import InvalidInputError, JobError, PackageError
+from backends.errors import InvalidInputError, JobError
 from backends.local.verifier import LocalVerifier
 from backends.package_rules import check_model_folder
 from backends.settings import PROJECT, AwsSettings
@@ -166,19 +166,6 @@ def test_a_library_for_another_cpu_and_a_missing_part_are_refused(
         site.compile(tiny_model.trained, "linux-aarch64")
 
 
-def test_a_file_that_would_lie_outside_is_refused(
-    site: Site, model: TrainedModel, jobs_python: Path
-) -> None:
-    from backends.tar_archives import unpack_tar
-
-    path = model.archive.with_name("hostile.tar.gz")
-    with tarfile.open(path, "w:gz") as archive:
-        archive.addfile(tarfile.TarInfo("../outside"), io.BytesIO())
-
-    with pytest.raises(PackageError, match="outside"):
-        unpack_tar(path, path.with_name("into"))
-
-
 def test_a_failed_compilation_carries_neos_reason(site: Site, model: TrainedModel) -> None:
     reason = "ClientError: InputConfiguration: TVM cannot convert the MXNet model."
     site.player.next_job(Fate(fails=reason))
@@ -218,6 +205,22 @@ def test_a_cpu_and_a_key_of_ones_own_are_asked_for(site: Site, model: TrainedMod
     output = request["OutputConfig"]
     assert json.loads(output["CompilerOptions"]) == {"mcpu": "skylake-avx512"}
     assert output["KmsKeyId"] == "alias/ours"
+
+
+@pytest.mark.slow
+@pytest.mark.jobs
+def test_a_device_that_neo_has_a_name_for_is_compiled_for(
+    site: Site, tiny_model: TinyModel
+) -> None:
+    compiled = site.compile(tiny_model.trained, "linux-armv7l", compile_device="rasp4b")
+
+    with pytest.raises(JobError, match="is for linux-armv7l, and linux-aarch64 was asked for"):
+        site.compile(tiny_model.trained, "linux-aarch64", compile_device="rasp4b")
+
+    assert compiled.target == "rasp4b"
+    *_, job = site.player.compilations.values()
+    assert job.request["OutputConfig"]["TargetDevice"] == "rasp4b"
+    check_model_folder(compiled.folder, "linux-armv7l", "model")
 
 
 @pytest.mark.parametrize(
