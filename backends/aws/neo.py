@@ -106,7 +106,7 @@ class NeoCompiler:
         digest = sha256_of(model.archive)
         target = self._target(platform)
         shape = {"data": [1, 3, model.height, model.width]}
-        source = self._objects.put(model.archive, f"models/{digest}/model.tar.gz")
+        source = self._objects.put(model.archive, f"training/models/{digest}/model.tar.gz")
         work = _Compilation(self._account, self._objects, self._session, source, shape, target)
         content = {"model": digest, "shape": shape, "target": target.name, **target.options}
         base = remote_jobs.work_name(job, content)

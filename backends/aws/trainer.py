@@ -117,7 +117,7 @@ class SageMakerTrainer:
         for channel, file in files.items():
             key = f"packed/{packed}/{channel}"
             if channel == training_job.MODEL:
-                key = f"models/{sha256_of(file)}"
+                key = f"training/models/{sha256_of(file)}"
             on_line(f"Uploading channel {channel}, unless it is there: {self._objects.uri(key)}")
             self._objects.put(file, f"{key}/{file.name}")
             channels[channel] = f"{self._objects.uri(key)}/"
