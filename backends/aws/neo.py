@@ -58,6 +58,16 @@ TARGETS: dict[Platform, Target] = {
 }
 
 
+def target_of(platform: Platform, device: str, cpu: str = "") -> Target:
+    """For `device`, if one is named; `cpu` is LLVM's name of one, for x86_64 only."""
+    target = TARGETS[platform]
+    if device:
+        return Target(target.arch, {}, device)
+    if cpu and platform == "linux-x86_64":
+        return Target(target.arch, {**target.options, "mcpu": cpu})
+    return target
+
+
 class NeoCompiler:
     """One compilation job per model and platform; folders come to `<root>/jobs/<job>/model`.
 
@@ -104,7 +114,7 @@ class NeoCompiler:
                 "Give the ARN of one; docs/aws.md has its policy.",
             )
         digest = sha256_of(model.archive)
-        target = self._target(platform)
+        target = target_of(platform, self._account.settings.compile_device, self._cpu)
         shape = {"data": [1, 3, model.height, model.width]}
         source = self._objects.put(model.archive, f"training/models/{digest}/model.tar.gz")
         work = _Compilation(self._account, self._objects, self._session, source, shape, target)
@@ -125,14 +135,6 @@ class NeoCompiler:
             bytes=size_of(folder),
             sha256=digest_of(folder),
         )
-
-    def _target(self, platform: Platform) -> Target:
-        target = TARGETS[platform]
-        if device := self._account.settings.compile_device:
-            return Target(target.arch, {}, device)
-        if self._cpu and platform == "linux-x86_64":
-            return Target(target.arch, {**target.options, "mcpu": self._cpu})
-        return target
 
     def _fetch(
         self, job: str, model: TrainedModel, platform: Platform, target: Target, done: Any

@@ -12,9 +12,9 @@ from backends.aws.account import Account
 from backends.aws.faults import told
 from backends.aws.objects import S3Objects, sha256_of
 from backends.aws.remote_jobs import Outcome, State
-from backends.aws.sagemaker_sdk import AccountSession, algorithm_image, given, sdk
+from backends.aws.sagemaker_sdk import AccountSession, given, sdk
 from backends.aws.training_log import TrainingLog
-from backends.aws.training_request import Inputs, training_request
+from backends.aws.training_request import Inputs, training_image, training_request
 from backends.errors import InvalidInputError, JobError, PackageError
 from backends.ports import OnLine
 from backends.tar_archives import unpack_tar
@@ -67,7 +67,7 @@ class SageMakerTrainer:
         own_image = bool(settings.training_image)
         _refuse_what_cannot_be_done(checked, earlier, own_image=own_image)
         values = checked.strings()
-        image = settings.training_image or self._built_in()
+        image = training_image(self._account)
         files = _channel_files(data, earlier)
         inputs = Inputs(
             image,
@@ -100,16 +100,6 @@ class SageMakerTrainer:
             hyperparameters=values,
             billable_seconds=float(billable) if billable is not None else seconds,
         )
-
-    def _built_in(self) -> str:
-        try:
-            return algorithm_image(self._account.region)
-        except ValueError as error:
-            raise InvalidInputError(
-                "EDGEWARD_AWS__REGION",
-                f"there is no built-in image classification: {error}",
-                "Take a region that has it, or set EDGEWARD_AWS__TRAINING_IMAGE.",
-            ) from error
 
     def _upload(self, packed: str, files: Mapping[str, Path], on_line: OnLine) -> dict[str, str]:
         """Put the channels into S3: a folder per channel, with nothing else in it."""

@@ -8,7 +8,8 @@ from typing import Any
 from backends import training_job
 from backends.aws.account import Account
 from backends.aws.objects import S3Objects
-from backends.aws.sagemaker_sdk import sdk
+from backends.aws.sagemaker_sdk import algorithm_image, sdk
+from backends.errors import InvalidInputError
 
 RECORDS, EARLIER_MODEL = "application/x-recordio", "application/x-sagemaker-model"
 CHECKPOINTS = "/opt/ml/checkpoints"
@@ -37,6 +38,20 @@ class Inputs:
             "hyperparameters": dict(self.hyperparameters),
             "channels": dict(self.digests),
         }
+
+
+def training_image(account: Account) -> str:
+    """One's own image, or where the region has the built-in algorithm's."""
+    if account.settings.training_image:
+        return account.settings.training_image
+    try:
+        return algorithm_image(account.region)
+    except ValueError as error:
+        raise InvalidInputError(
+            "EDGEWARD_AWS__REGION",
+            f"there is no built-in image classification: {error}",
+            "Take a region that has it, or set EDGEWARD_AWS__TRAINING_IMAGE.",
+        ) from error
 
 
 def training_request(

@@ -17,12 +17,20 @@ from flows.monitor import MonitorPlan
 from flows.plan import GATES, TABLES, CyclePlan
 from tasks.business_understanding import Targets
 from tasks.data_gates import DataLimits
-from tests.architecture.effects import component, data_gates, gates, plans, settings, targets
+from tests.architecture.effects import (
+    aws_jobs,
+    component,
+    data_gates,
+    gates,
+    plans,
+    settings,
+    targets,
+)
 from tests.architecture.effects.effect import Effect
 from tests.jobs import test_hyperparameters as trained
 
 TABLES_OF_EFFECTS: dict[str, Mapping[str, Effect]] = {
-    "settings": settings.EFFECTS,
+    "settings": {**settings.EFFECTS, **aws_jobs.EFFECTS},
     "plan": {**plans.CYCLE, **plans.TRAINING},
     "plan.targets": targets.EFFECTS,
     "monitor": plans.MONITOR,
