@@ -1,5 +1,9 @@
 """Training on SageMaker: what is asked for, joined, stopped, told and brought back."""
 
+import os
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +38,7 @@ HYPERPARAMETERS = {
     "seed": "3",
 }
 POLL = 0.1
+BOTO3_TRIES = 6
 
 
 @dataclass
@@ -46,11 +51,12 @@ class Site:
     home: Path
     calls: list[Call]
     lines: list[str]
+    poll: float = POLL
 
     def trainer(self, **changed: object) -> SageMakerTrainer:
         settings = self.settings.model_copy(update=changed)
         account = Account(settings, self.calls.append)
-        return SageMakerTrainer(account, S3Objects(account), self.home, POLL)
+        return SageMakerTrainer(account, S3Objects(account), self.home, self.poll)
 
     def train(
         self,
@@ -211,6 +217,25 @@ def test_a_broken_off_wait_stops_the_job_and_the_next_one_goes_on_from_there(sit
     assert trained.archive.is_file()
 
 
+def test_ctrl_c_ends_the_wait_at_once_and_stops_the_job(site: Site) -> None:
+    """Prefect cancels a flow by a signal as well; it must not wait for the next look."""
+
+    def press(line: str) -> None:
+        if "Starting the training job" in line:  # what follows is the sleep until the next look
+            keyboard.start()
+
+    keyboard = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    site.poll = 60
+    site.player.next_job(Fate(hangs=True))
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        site.train(press)
+
+    (job,) = site.player.trainings.values()
+    assert job.stopping.is_set()
+    assert time.monotonic() - began < 50
+
+
 @pytest.mark.slow
 @pytest.mark.jobs
 def test_a_spot_interruption_costs_time_and_no_epoch(site: Site) -> None:
@@ -333,22 +358,23 @@ def test_a_missing_permission_is_named_and_no_job_is_begun(site: Site) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.jobs
 def test_a_throttled_look_is_repeated_and_a_longer_outage_lets_the_job_go_on(site: Site) -> None:
     """Nobody may pay for a second job because the first could not be seen for a while."""
     throttled = ("ThrottlingException", "Rate exceeded")
     site.player.refuse("DescribeTrainingJob", *throttled, times=2)
-    site.player.next_job(Fate(hangs=True))
 
     def outage(line: str) -> None:
-        if "Starting" in line:
-            site.player.refuse("DescribeTrainingJob", *throttled, times=20)
+        if "Starting the training job" in line:
+            site.player.refuse("DescribeTrainingJob", *throttled, times=BOTO3_TRIES)
 
     with pytest.raises(BackendUnavailableError, match="throttles: Rate exceeded"):
         site.train(outage)
+    trained = site.train()
 
-    (job,) = site.player.trainings.values()
-    assert job.status == "InProgress"
     assert site.asked("StopTrainingJob") == 0
+    assert len(site.player.trainings) == 1
+    assert [epoch.epoch for epoch in trained.epochs] == [1, 2]
 
 
 @pytest.mark.parametrize(
