@@ -98,7 +98,10 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class TrainedModel:
-    """What the training job left: model.tar.gz (symbol, params, model-shapes.json)."""
+    """What the training job left: model.tar.gz (symbol, params, model-shapes.json).
+
+    `billable_seconds` is what the job is paid for, where somebody asks for money.
+    """
 
     archive: Path
     classes: tuple[str, ...]
@@ -108,6 +111,7 @@ class TrainedModel:
     seconds: float
     images_per_second: float
     hyperparameters: dict[str, str]
+    billable_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,11 +26,13 @@ NEO_ARCHITECTURE: dict[Platform, str] = {
 
 SUM_TOLERANCE = 0.01
 
-BELONG_TOGETHER = {("hhb-tvm==3.2.3", "1.6.0")}
+NEO = "sagemaker-neo"
+BELONG_TOGETHER = {("hhb-tvm==3.2.3", "1.6.0"), (NEO, "")}
 """(compiler, libdlr) pairs of which the runtime was seen to load what the compiler makes.
 
 libdlr carries a TVM of its own, whose graph format and operator calls must be the compiler's.
-A new pair belongs here once benchmarks and verification have run with it.
+A new pair belongs here once benchmarks and verification have run with it. Neo's archives bring the
+runtime that they were compiled for, of whatever version: its digest is what is held to.
 """
 
 

@@ -100,6 +100,15 @@ class AwsSettings(BaseModel):
     max_wait_seconds: int = Field(
         7200, ge=60, description="Limit of waiting for spot capacity and training together."
     )
+    compile_device: str = Field(
+        "", description="Neo's name of a device, as in rasp4b; empty: the platform of the run."
+    )
+    usd_per_hour: float = Field(
+        0, ge=0, description="What an hour of instance_type costs; 0: as in docs/reference.md."
+    )
+    spot_share: float = Field(
+        0.5, gt=0, le=1, description="What spot costs, as a share of usd_per_hour."
+    )
     kms_key: str = Field("", description="KMS key (ARN or id); empty: S3's own encryption.")
     subnets: tuple[str, ...] = Field((), description="VPC subnets of training jobs.")
     security_groups: tuple[str, ...] = Field((), description="VPC security groups of those.")

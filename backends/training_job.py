@@ -202,6 +202,12 @@ def learning_curve(lines: Iterable[str], *, validates: bool) -> tuple[Epoch, ...
     return curve.epochs
 
 
+def images_per_second(images: int, epochs: tuple[Epoch, ...]) -> float:
+    """Pictures learned per second, validation and start-up left out."""
+    seconds = sum(epoch.seconds for epoch in epochs)
+    return images * len(epochs) / seconds if seconds else 0.0
+
+
 def _string(name: str, value: object) -> str:
     """early_stopping is True or False to the built-in algorithm, other switches are 1 or 0."""
     if isinstance(value, bool) and name != "early_stopping":

@@ -20,12 +20,14 @@ from backends.artifacts import (
     Verification,
 )
 from backends.connect import connect
+from backends.cost import estimate
 from backends.ports import Backend
 from backends.settings import Settings, load_settings
 from backends.sources import parse_source
 from edge.contract import MODEL_COMPONENT
 from flows.plan import CyclePlan
 from tasks.accepted_data import accepted_folder
+from tasks.costs import judge_cost
 from tasks.data_preparation import check_leakage, pack_data, prepare_pictures, split_data
 from tasks.data_understanding import ingest_pictures
 from tasks.data_validation import accept_dataset, data_limits, validate_dataset
@@ -102,6 +104,8 @@ def cycle(plan: CyclePlan) -> str:
         backend = connect(settings, plan.targets.cost.max_usd)
         run.closing.append(partial(_close, backend))
         this = Cycle(plan, settings, backend, run)
+        if settings.backend.kind == "aws":
+            this.pass_gates(judge_cost(estimate(settings.aws), plan.targets.cost))
         dataset = understand_data(this)
         split, packed = prepare(this, dataset)
         model = this.accepted(dataset).name
@@ -297,6 +301,7 @@ def _training_facts(trained: TrainedModel) -> dict[str, Any]:
         "images_per_second": trained.images_per_second,
         "epochs": len(trained.epochs),
         "hyperparameters": trained.hyperparameters,
+        "billable_seconds": trained.billable_seconds,
         "archive": trained.archive,
     }
 

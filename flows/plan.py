@@ -23,6 +23,7 @@ from tasks.data_preparation import SplitPlan
 from tasks.modeling import TrainingPlan
 
 GATES = (
+    "cost.estimate",
     "data.schema",
     "data.integrity",
     "data.labels",

@@ -59,8 +59,10 @@ def _data(record: Record) -> Link:
 def _model(record: Record) -> Link:
     evaluation, training = record.get("evaluation") or {}, record.get("training") or {}
     top1 = evaluation.get("top1")
+    billed = training.get("billable_seconds")
     facts = {
         "Version": record.get("model_version"),
+        "Paid for": duration(billed) if is_number(billed) else None,
         "Epochs": training.get("epochs"),
         "Right answers": figure(top1, "share") if is_number(top1) else None,
     }

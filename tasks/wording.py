@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal, TypeGuard
 
-Unit = Literal["share", "points", "ms", "MB", ""]
+Unit = Literal["share", "points", "ms", "MB", "USD", ""]
 Bound = Literal["at least", "at most"]
 
 MISSING = "n/a"
@@ -35,6 +35,13 @@ class Reading:
 
 
 GATES: dict[str, GateWords] = {
+    "cost.estimate": GateWords(
+        "The run costs no more than it may",
+        "USD",
+        "at most",
+        "Lower EDGEWARD_AWS__MAX_RUN_SECONDS, take a cheaper EDGEWARD_AWS__INSTANCE_TYPE or spot "
+        "instances, or raise cost.max_usd in the targets file.",
+    ),
     "data.schema": GateWords(
         "The data has the form of the last accepted data",
         "",

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import os
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -19,6 +20,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 from backends.aws.account import Account
+from backends.aws.bucket import check_bucket
 from backends.aws.faults import missing, told
 from backends.errors import BackendUnavailableError, InvalidInputError
 
@@ -51,6 +53,8 @@ class S3Objects:
 
     def __init__(self, account: Account) -> None:
         self._account = account
+        self._lock = threading.Lock()
+        self._may_write = False
 
     @property
     def bucket(self) -> str:
@@ -68,11 +72,13 @@ class S3Objects:
     def put(self, file: Path, key: str) -> str:
         """Store `file` under `key`, unless the same bytes lie there already; its URI.
 
-        An upload that is cut off leaves nothing: its parts are given up.
+        An upload that is cut off leaves nothing: its parts are given up. Before the first one, the
+        bucket is looked at (backends/aws/bucket.py).
         """
         uri = self.uri(key)
+        self._check_bucket()
         bucket, full_key = _parts_of(uri)
-        digest = _sha256(file)
+        digest = sha256_of(file)
         if self._holds(uri, digest, file.stat().st_size):
             return uri
         with told("s3", "PutObject", uri), file.open("rb") as content:
@@ -143,6 +149,12 @@ class S3Objects:
                     raise ClientError({"Error": first}, "DeleteObjects")
         self._give_up_unfinished(key)
         return len(uris)
+
+    def _check_bucket(self) -> None:
+        with self._lock:
+            if not self._may_write:
+                check_bucket(self._account, self.bucket)
+                self._may_write = True
 
     def _give_up_unfinished(self, key: str) -> None:
         _, prefix = _parts_of(self.uri(key))
@@ -218,13 +230,14 @@ def _compare(file: Path, head: Mapping[str, Any], uri: str) -> None:
     expected = _digest_of(head)
     if file.stat().st_size != head["ContentLength"]:
         reason = f"{file.stat().st_size} bytes came, and it has {head['ContentLength']}"
-    elif expected is not None and _sha256(file) != expected:
+    elif expected is not None and sha256_of(file) != expected:
         reason = f"what came has another SHA-256 than {expected}"
     else:
         return
     raise BackendUnavailableError(uri, reason, "Try again; if it stays so, upload it again.")
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
     with path.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()

@@ -1,10 +1,9 @@
 """Compiles with TVM on this machine, in the jobs environment."""
 
-import hashlib
 import json
-from pathlib import Path
 
 from backends.artifacts import CompiledModel, ModelInput, Platform, TrainedModel
+from backends.compiled_folder import digest_of, size_of
 from backends.errors import JobError
 from backends.local.jobs import LocalJobs
 from backends.ports import OnLine
@@ -56,21 +55,8 @@ class LocalCompiler:
                 target=str(compiler["target"]),
                 flags={str(name): str(value) for name, value in compiler["flags"].items()},
                 seconds=made.seconds,
-                bytes=sum(path.stat().st_size for path in _files(folder)),
-                sha256=_digest(folder),
+                bytes=size_of(folder),
+                sha256=digest_of(folder),
             )
         except (OSError, ValueError, KeyError) as error:
             raise JobError(job, f"it left no compiled model: {error!r}") from error
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_file())
-
-
-def _digest(folder: Path) -> str:
-    """SHA-256 over the files' names and contents."""
-    whole = hashlib.sha256()
-    for path in _files(folder):
-        with path.open("rb") as content:
-            whole.update(path.name.encode() + hashlib.file_digest(content, "sha256").digest())
-    return whole.hexdigest()

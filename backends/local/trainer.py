@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from backends import training_job
-from backends.artifacts import Epoch, PackedData, TrainedModel
+from backends.artifacts import PackedData, TrainedModel
 from backends.errors import InvalidInputError, JobError
 from backends.local.jobs import LocalJobs
 from backends.ports import OnLine
@@ -44,15 +44,9 @@ class LocalTrainer:
             height=checked.height,
             epochs=epochs,
             seconds=output.seconds,
-            images_per_second=_speed(data.train, epochs),
+            images_per_second=training_job.images_per_second(data.train, epochs),
             hyperparameters=values,
         )
-
-
-def _speed(images: int, epochs: tuple[Epoch, ...]) -> float:
-    """Pictures learned per second, validation and start-up left out."""
-    seconds = sum(epoch.seconds for epoch in epochs)
-    return images * len(epochs) / seconds if seconds else 0.0
 
 
 def _refuse_what_this_machine_cannot_do(

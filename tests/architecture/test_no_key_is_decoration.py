@@ -20,6 +20,7 @@ from tasks.business_understanding import Targets
 from tasks.data_gates import DataLimits
 from tests.architecture.effects import (
     aws_fleet,
+    aws_jobs,
     aws_ops,
     component,
     data_gates,
@@ -32,7 +33,12 @@ from tests.architecture.effects.effect import Effect
 from tests.jobs import test_hyperparameters as trained
 
 TABLES_OF_EFFECTS: dict[str, Mapping[str, Effect]] = {
-    "settings": {**settings.EFFECTS, **aws_fleet.EFFECTS, **aws_ops.EFFECTS},
+    "settings": {
+        **settings.EFFECTS,
+        **aws_fleet.EFFECTS,
+        **aws_jobs.EFFECTS,
+        **aws_ops.EFFECTS,
+    },
     "rules": aws_ops.RULES,
     "plan": {**plans.CYCLE, **plans.TRAINING},
     "plan.targets": targets.EFFECTS,

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from backends.cost import estimate
+from backends.settings import AwsSettings
+from tasks.business_understanding import CostTargets
+from tasks.costs import judge_cost
 from tasks.data_gates import DataLimits
 from tasks.leakage import judge_leakage
 from tasks.splitting import SplitPlan, split_pictures
@@ -46,7 +50,14 @@ def first_results(folder: Path, wrong: int) -> bool | None:
     return gate
 
 
+def cost(max_usd: float) -> bool | None:
+    """An hour of an instance at a dollar, and 30 GB for a month: 1.696 dollars."""
+    settings = AwsSettings(usd_per_hour=1, spot=False)
+    return judge_cost(estimate(settings), CostTargets(max_usd=max_usd)).passed
+
+
 CASES: dict[str, tuple[Case, Case]] = {
+    "cost.estimate": (lambda _: cost(1.7), lambda _: cost(1.69)),
     "data.schema": (lambda _: schema("dog"), lambda _: schema("bird")),
     "data.integrity": (lambda _: integrity(None), lambda _: integrity("truncated")),
     "data.labels": (

@@ -8,6 +8,7 @@ import boto3
 import pytest
 
 from backends.aws.account import Account, Call
+from backends.aws.bucket import BLOCKS
 from backends.settings import AwsSettings
 from tests.fakes.aws_server import AwsServer
 from tests.fakes.greengrass_server import GreengrassServer
@@ -46,7 +47,11 @@ def aws_settings(aws_server: AwsServer, credentials: None) -> AwsSettings:
         endpoint_url=aws_server.url,
     )
     location = {"LocationConstraint": REGION}
-    Account(settings).client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration=location)
+    s3 = Account(settings).client("s3")
+    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration=location)
+    s3.put_public_access_block(
+        Bucket=BUCKET, PublicAccessBlockConfiguration=dict.fromkeys(BLOCKS, True)
+    )
     return settings
 
 

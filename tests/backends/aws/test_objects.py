@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from backends.aws import objects as s3_objects
 from backends.aws.account import Account, Call
 from backends.aws.objects import S3Objects, Stored
-from backends.errors import BackendUnavailableError, InvalidInputError
+from backends.errors import BackendBlockedError, BackendUnavailableError, InvalidInputError
 from backends.settings import AwsSettings
 from tests.backends.aws.conftest import BUCKET, failing
 
@@ -174,6 +174,52 @@ def test_what_is_no_uri_of_an_object_is_refused(
 def test_without_a_bucket_the_setting_is_named(credentials: None, tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="EDGEWARD_AWS__BUCKET"):
         S3Objects(Account(AwsSettings(region="eu-west-1"))).put(tmp_path, "key")
+
+
+def test_the_bucket_is_looked_at_once_before_the_first_upload(
+    account: Account, objects: S3Objects, calls: list[Call], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"bytes")
+    asked_for: list[object] = []
+    account.client("s3").meta.events.register(
+        "provide-client-params.s3.HeadBucket", lambda params, **_: asked_for.append(dict(params))
+    )
+
+    objects.put(tmp_path / "file", "one")
+    objects.put(tmp_path / "file", "other")
+
+    names = asked(calls)
+    assert names.count("HeadBucket") == names.count("GetPublicAccessBlock") == 1
+    assert asked_for == [{"Bucket": BUCKET, "ExpectedBucketOwner": "123456789012"}]
+
+
+def test_nothing_goes_into_a_bucket_that_the_world_may_read(
+    account: Account, objects: S3Objects, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"a picture of a driveway")
+    account.client("s3").delete_public_access_block(Bucket=BUCKET)
+
+    with pytest.raises(BackendBlockedError, match="aws s3api put-public-access-block"):
+        objects.put(tmp_path / "file", "one")
+
+    assert list(objects.list()) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        pytest.param({"bucket": "nobodys"}, "does not exist.*aws s3 mb s3://nobodys", id="none"),
+        pytest.param({"region": "us-west-2"}, "is in eu-west-1, and jobs in us-west-2", id="far"),
+    ],
+)
+def test_a_bucket_that_is_not_there_or_elsewhere_is_refused_with_the_remedy(
+    aws_settings: AwsSettings, tmp_path: Path, changed: dict[str, str], said: str
+) -> None:
+    (tmp_path / "file").write_bytes(b"bytes")
+    objects = S3Objects(Account(aws_settings.model_copy(update=changed)))
+
+    with pytest.raises(BackendBlockedError, match=said):
+        objects.put(tmp_path / "file", "one")
 
 
 def test_only_what_begins_with_the_key_is_deleted(
