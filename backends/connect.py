@@ -1,6 +1,8 @@
 """The one place that builds adapters."""
 
 import math
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backends.errors import BackendBlockedError, InvalidInputError
@@ -20,19 +22,59 @@ from backends.settings import PROJECT, Settings
 from backends.tracking import MlflowTracker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from backends.aws.account import Account, Call
+    from backends.aws.account import Account
     from backends.aws.removal import AwsRemoval
 
 SECONDS_AN_HOUR = 3600
 
 
-def connect(settings: Settings, max_usd: float) -> Backend:
+def connect(settings: Settings, max_usd: float, folder: Path | None = None) -> Backend:
     """Build everything that a run needs; nothing is started or imported that is not used yet.
 
     `max_usd` bounds how long the jobs may take together, at the price of an hour in the settings.
+    With kind aws, what is asked of AWS is written down in `folder`, the run's. Raises
+    InvalidInputError (settings that are wrong), BackendBlockedError.
     """
+    here = _on_this_machine(settings, max_usd)
+    if settings.backend.kind == "aws":
+        return _in_an_account(settings, here, folder or settings.root)
+    if settings.backend.compiler == "neo":
+        raise InvalidInputError(
+            "EDGEWARD_BACKEND__COMPILER",
+            "neo compiles in an AWS account",
+            "Leave it empty, or set EDGEWARD_BACKEND__KIND=aws.",
+        )
+    return here
+
+
+def _in_an_account(settings: Settings, here: Backend, folder: Path) -> Backend:
+    """Training, compilation, components and devices are AWS's; the rest is done here as ever."""
+    from backends.aws.checking import check
+
+    account = aws_account(settings, folder)
+    check(settings.aws)
+    from backends.aws.components import GreengrassComponents
+    from backends.aws.fleet import GreengrassFleet
+    from backends.aws.neo import NeoCompiler
+    from backends.aws.objects import S3Objects
+    from backends.aws.trainer import SageMakerTrainer
+
+    objects = S3Objects(account)
+    components = GreengrassComponents(account, objects, settings.root / "aws" / "components")
+    with_tvm = settings.backend.compiler == "tvm"
+    return replace(
+        here,
+        trainer=SageMakerTrainer(account, objects, settings.root),
+        compiler=fleet_compiler(settings)
+        if with_tvm
+        else NeoCompiler(account, objects, settings.root),
+        components=components,
+        fleet=GreengrassFleet(account, components),
+        device_python="",
+    )
+
+
+def _on_this_machine(settings: Settings, max_usd: float) -> Backend:
     root = settings.root
     local = settings.backend
     jobs = LocalJobs(
@@ -103,10 +145,10 @@ def aws_removal(settings: Settings) -> "AwsRemoval":
     return AwsRemoval(account)
 
 
-def aws_account(settings: Settings, on_call: "Callable[[Call], None] | None" = None) -> "Account":
+def aws_account(settings: Settings, folder: Path | None = None) -> "Account":
     """The account of the settings, which are checked for what every use of it needs.
 
-    `on_call` is told of every call, as a transcript is. Raises InvalidInputError that lists all
+    A transcript of what is asked of it goes to `folder`. Raises InvalidInputError that lists all
     that is wrong; BackendBlockedError without boto3.
     """
     from backends.aws.checking import check
@@ -118,7 +160,9 @@ def aws_account(settings: Settings, on_call: "Callable[[Call], None] | None" = N
             "AWS", "boto3 is not installed", "Run `make setup-aws`."
         ) from error
     check(settings.aws, training=False)
-    return Account(settings.aws, on_call)
+    from backends.aws.transcript import FILE, Transcript
+
+    return Account(settings.aws, Transcript(folder / FILE) if folder else None)
 
 
 def _budget_seconds(usd_per_hour: float, max_usd: float) -> float:

@@ -101,7 +101,7 @@ def cycle(plan: CyclePlan) -> str:
     run_id = plan.run_id or new_run_id()
     run = Run(run_id, settings.root / "runs" / run_id, [_report])
     with recorded(run, _about(plan)):
-        backend = connect(settings, plan.targets.cost.max_usd)
+        backend = connect(settings, plan.targets.cost.max_usd, run.folder)
         run.closing.append(partial(_close, backend))
         this = Cycle(plan, settings, backend, run)
         if settings.backend.kind == "aws":

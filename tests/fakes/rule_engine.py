@@ -5,14 +5,51 @@ the actions say. An action that fails goes to the error action.
 """
 
 import json
+import queue
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
+from awscrt import mqtt
 from botocore.exceptions import ClientError
 
 from backends.aws.account import Account
 from tests.fakes.iot_sql import UNDEFINED, Message, fill_in, parse, run
+
+
+@contextmanager
+def follow(engine: "RuleEngine", port: int) -> Iterator[None]:
+    """Gives the engine what is published at a broker on loopback, as IoT Core does."""
+    heard: queue.Queue[tuple[str, bytes] | None] = queue.Queue()
+    connection = mqtt.Connection(
+        client=mqtt.Client(),
+        host_name="127.0.0.1",
+        port=port,
+        client_id="rules",
+        clean_session=True,
+        keep_alive_secs=30,
+    )
+
+    def work() -> None:
+        while (message := heard.get()) is not None:
+            topic, payload = message
+            with suppress(ValueError):  # no JSON: no rule of ours is for that
+                content = json.loads(payload)
+                engine.publish(topic, content, str(content.get("thing", "")))
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    connection.on_message(lambda topic, payload, **_: heard.put((topic, bytes(payload))))
+    connection.connect().result(30)
+    try:
+        connection.subscribe("#", mqtt.QoS.AT_LEAST_ONCE)[0].result(30)
+        yield
+    finally:
+        connection.disconnect().result(30)
+        heard.put(None)
+        worker.join()
 
 
 class RuleEngine:

@@ -1,4 +1,4 @@
-"""What each setting of an account's fleet changes: what is deployed to, how, and where one hears."""
+"""What each setting of an account's fleet changes: what is deployed, how, and where one hears."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
