@@ -148,12 +148,16 @@ class GreengrassFleet:
         return Path(FOLDER)
 
     def give_camera_back(self, thing: str) -> None:
-        """See the port: a second deployment, without the pictures, with the camera as it was."""
+        """See the port: a second deployment, without the pictures, with the camera as it was.
+
+        The run has heard what it wanted to hear: the subscription ends.
+        """
         target = target_of(self._account, self._devices, thing)
         history = self._revisions.history(target.arn)
         latest = next(history, None)
         if latest is not None and KNOWN_PICTURES in latest.components:
             self._deploy(target, thing, latest, _without_pictures(latest, history))
+        self._live.close()
 
     def results(self, thing: str, since: str, count: int, timeout: float) -> Sequence[DeviceResult]:
         """See the port: of what came since the first deployment or `place_pictures` of this run."""

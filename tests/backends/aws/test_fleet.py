@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 from backends.aws.account import Account, Call
 from backends.aws.components import GreengrassComponents
@@ -27,6 +28,7 @@ from backends.errors import (
     InvalidInputError,
 )
 from backends.recipe_rules import check_recipe
+from backends.settings import AwsSettings
 from edge.contract import INFERENCE_COMPONENT, MODEL_COMPONENT
 from tests.fakes.greengrass_components import Component
 from tests.fakes.greengrass_deployments import Deployed
@@ -221,6 +223,17 @@ def test_rollout_and_abort_of_the_settings_are_passed_on(
     new_fleet(thing_group="porch", rollout=rollout).deploy("hub-1", {MODEL_COMPONENT: "1.0.0"}, {})
 
     assert devices.last.asked["iotJobConfiguration"] == rollout
+
+
+def test_a_rollout_that_greengrass_would_refuse_is_refused_with_its_field() -> None:
+    rate = {
+        "baseRatePerMinute": 1,
+        "incrementFactor": 6,
+        "rateIncreaseCriteria": {"numberOfNotifiedThings": 1},
+    }
+
+    with pytest.raises(ValidationError, match=r"exponentialRate\.incrementFactor: .*equal to 5"):
+        AwsSettings(rollout={"jobExecutionsRolloutConfig": {"exponentialRate": rate}})
 
 
 def test_a_thing_that_is_not_in_the_group_is_not_waited_for(
