@@ -73,6 +73,16 @@ def test_a_published_version_is_deployable_tagged_and_names_its_artifact(
     assert yaml.safe_load(published.recipe.read_text()) == kept.recipe
 
 
+def test_a_reader_of_the_calls_sees_what_was_published(
+    store: GreengrassComponents, calls: list[Call], tmp_path: Path
+) -> None:
+    store.publish(recipe(), [artifact(tmp_path)])
+
+    told = {(call.operation, call.target) for call in calls}
+    assert ("CreateComponentVersion", f"{NAME} 1.0.0") in told
+    assert ("PutObject", PLACE) in told
+
+
 def test_the_same_content_again_gives_the_same_version_and_uploads_nothing(
     store: GreengrassComponents, fleet_account: Account, calls: list[Call], tmp_path: Path
 ) -> None:
