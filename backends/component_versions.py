@@ -90,8 +90,8 @@ def content_of(recipe: Mapping[str, Any]) -> str:
 
 
 def digests_of(recipe: Mapping[str, Any]) -> dict[str, str]:
-    """The digests (base64) of a recipe's artifacts by file name."""
-    return {file_of(each["Uri"]): str(each.get("Digest")) for each in artifacts_of(recipe)}
+    """The digests (base64; empty: none is given) of a recipe's artifacts by file name."""
+    return {file_of(each["Uri"]): str(each.get("Digest", "")) for each in artifacts_of(recipe)}
 
 
 def artifacts_of(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -140,7 +140,12 @@ class AwsSettings(BaseModel):
     @field_validator("rollout")
     @classmethod
     def _is_a_job_configuration(cls, value: dict[str, Any]) -> dict[str, Any]:
-        JobConfiguration.model_validate(value)
+        try:
+            JobConfiguration.model_validate(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise ValueError(f"{where}: {first['msg']}") from error
         return value
 
     def endpoint_of(self, service: str) -> str | None:

@@ -5,6 +5,7 @@ else; none is ever kept, logged or recorded.
 """
 
 import functools
+import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -106,6 +107,10 @@ def _remember_target(params: Mapping[str, Any], context: dict[str, Any], **_: An
     if "Bucket" in params:
         key = str(params.get("Key", params.get("Prefix", "")))
         context["edgeward_target"] = f"s3://{params['Bucket']}/{key}"
+        return
+    if "inlineRecipe" in params:
+        recipe = json.loads(params["inlineRecipe"])
+        context["edgeward_target"] = f"{recipe['ComponentName']} {recipe['ComponentVersion']}"
         return
     named = (str(params[name]) for name in _TARGETS if params.get(name))
     context["edgeward_target"] = next(named, "")

@@ -91,7 +91,9 @@ class GreengrassComponents:
             if self._claim(name, version, content):
                 for file in files.values():
                     self._objects.put(file, _key(name, version, file.name))
-                self._create(name, version, draft, content)
+                if self._create(name, version, draft, content):
+                    self._check_artifacts(name, version, draft)
+                    return self._published(name, version, content)
                 if self._has(name, version, content, draft):
                     return self._published(name, version, content)
             version = next_version([version], first)
@@ -150,8 +152,9 @@ class GreengrassComponents:
                     **_encryption(self._account.settings.kms_key),
                 )
             except ClientError as error:
-                # 409: another one claims it at this very moment
-                if code_of(error) not in ("PreconditionFailed", "ConditionalRequestConflict"):
+                if code_of(error) == "ConditionalRequestConflict":
+                    return False  # another one claims it at this very moment
+                if code_of(error) != "PreconditionFailed":
                     raise
             else:
                 return True
@@ -159,8 +162,8 @@ class GreengrassComponents:
             claim = self._account.client("s3").get_object(Bucket=bucket, Key=full_key)
             return bool(claim["Body"].read().decode() == content)
 
-    def _create(self, name: str, version: str, draft: Mapping[str, Any], content: str) -> None:
-        """Returns when it is there; that it is there already is no error, and looked at next."""
+    def _create(self, name: str, version: str, draft: Mapping[str, Any], content: str) -> bool:
+        """Returns when it can be deployed; False: it was there already."""
         final = with_version(draft, version, lambda file: self._uri(name, version, file))
         for artifact in artifacts_of(final):
             del artifact["Digest"], artifact["Algorithm"]  # the service fills them in
@@ -173,7 +176,14 @@ class GreengrassComponents:
             except ClientError as error:
                 if code_of(error) not in ("ConflictException", "RequestAlreadyInProgressException"):
                     raise
+                return False
         self._wait_until_deployable(name, version)
+        return True
+
+    def _check_artifacts(self, name: str, version: str, draft: Mapping[str, Any]) -> None:
+        if not _are_those(digests_of(self._recipe(name, version)), draft):
+            reason = "Greengrass read other bytes than were uploaded: somebody wrote to its folder"
+            raise PackageError(f"{name} {version}", reason)
 
     def _wait_until_deployable(self, name: str, version: str) -> None:
         """A new version may not be found at first. Raises PackageError where it FAILED."""
@@ -198,7 +208,7 @@ class GreengrassComponents:
             self._wait_until_deployable(name, version)
         elif _state(described) != "DEPLOYABLE":
             return False
-        return digests_of(self._recipe(name, version)) == digests_of(draft)
+        return _are_those(digests_of(self._recipe(name, version)), draft)
 
     def _published(self, name: str, version: str, content: str | None) -> ComponentVersion:
         recipe = self._recipe(name, version)
@@ -242,6 +252,14 @@ class GreengrassComponents:
 
 def _key(name: str, version: str, file: str) -> str:
     return f"components/{name}/{version}/{file}"
+
+
+def _are_those(given: Mapping[str, str], draft: Mapping[str, Any]) -> bool:
+    """Whether the digests that Greengrass gives are those of the files."""
+    wanted = digests_of(draft)
+    return set(given) == set(wanted) and all(
+        digest in ("", wanted[file]) for file, digest in given.items()
+    )
 
 
 def _encryption(kms_key: str) -> dict[str, str]:

@@ -71,6 +71,7 @@ class GreengrassFleet:
         self._devices = CoreDevices(account)
         self._revisions = Revisions(account)
         self._pictures: dict[str, str] = {}
+        self._unproven: set[str] = set()
         self._follower = Follower(
             account, self._devices, deploy_seconds or account.settings.deploy_seconds
         )
@@ -101,12 +102,11 @@ class GreengrassFleet:
         moment = parse_moment(before)
         undone: list[Revision] = []
         back: Mapping[str, Component] = {}
-        history = self._revisions.history(target.arn)
-        for revision in history:
-            if revision.asked >= moment:
+        for revision in self._revisions.history(target.arn):
+            if revision.asked >= moment or revision.id in self._unproven:
                 undone.append(revision)
-            elif revision.was_good:
-                back = _without_pictures(revision, history)
+            elif _is_proven(revision):
+                back = revision.ours
                 break
         if not undone:
             return
@@ -119,10 +119,9 @@ class GreengrassFleet:
     def deployed(self, thing: str) -> tuple[Mapping[str, str], Mapping[str, Mapping[str, object]]]:
         """See the port: of our components alone, for others' stay without being named."""
         target = target_of(self._account, self._devices, thing)
-        history = self._revisions.history(target.arn)
-        for revision in history:
-            if revision.was_good:
-                ours = _without_pictures(revision, history)
+        for revision in self._revisions.history(target.arn):
+            if _is_proven(revision):
+                ours = revision.ours
                 versions = {name: str(one["componentVersion"]) for name, one in ours.items()}
                 return versions, {name: merged(one) for name, one in ours.items() if merged(one)}
         return {}, {}
@@ -148,12 +147,16 @@ class GreengrassFleet:
         return Path(FOLDER)
 
     def give_camera_back(self, thing: str) -> None:
-        """See the port: a second deployment, without the pictures, with the camera as it was."""
+        """See the port: a second deployment, without the pictures, with the camera as it was.
+
+        The run has heard what it wanted to hear: the subscription ends.
+        """
         target = target_of(self._account, self._devices, thing)
         history = self._revisions.history(target.arn)
         latest = next(history, None)
         if latest is not None and KNOWN_PICTURES in latest.components:
             self._deploy(target, thing, latest, _without_pictures(latest, history))
+        self._live.close()
 
     def results(self, thing: str, since: str, count: int, timeout: float) -> Sequence[DeviceResult]:
         """See the port: of what came since the first deployment or `place_pictures` of this run."""
@@ -174,6 +177,8 @@ class GreengrassFleet:
         if latest is not None and self._is_in_force(latest, wanted, thing):
             logger.info("%s: joining the deployment %s", thing, latest.id)
             identifier = latest.id
+            if not _is_proven(latest):  # a run that was cut off began it: it is ours to undo
+                self._unproven.add(identifier)
         else:
             job = self._account.settings.rollout or ROLLOUT
             rollout = job if target.kind == "thinggroup" else {}
@@ -211,14 +216,18 @@ class GreengrassFleet:
         }
 
 
-def _without_pictures(revision: Revision, earlier: Iterable[Revision]) -> dict[str, Component]:
-    """Our components of a deployment, without the known pictures if they are there.
+def _is_proven(revision: Revision) -> bool:
+    """Whether it may be gone back to. One with known pictures waits for the device's answers."""
+    return revision.was_good and KNOWN_PICTURES not in revision.components
 
-    The camera is then as the last deployment before them had it; `earlier`: newest first.
+
+def _without_pictures(revision: Revision, earlier: Iterable[Revision]) -> dict[str, Component]:
+    """Our components of a deployment, without the known pictures.
+
+    The camera is as the last deployment before them had it; `earlier`: newest first.
     """
     ours = revision.ours
-    if ours.pop(KNOWN_PICTURES, None) is None or INFERENCE_COMPONENT not in ours:
-        return ours
+    del ours[KNOWN_PICTURES]
     former = (each.components for each in earlier if KNOWN_PICTURES not in each.components)
     camera = merged(next(former, {}).get(INFERENCE_COMPONENT, component("")))
     inference = ours[INFERENCE_COMPONENT]

@@ -121,7 +121,7 @@ def _faults(where: str, value: Any, shape: Any) -> Iterator[str]:
     if not isinstance(value, kinds[shape.type_name]) or (
         isinstance(value, bool) and shape.type_name != "boolean"
     ):
-        yield f"{where or 'request'}: must be a {shape.type_name}"
+        yield f"{where.rstrip('.') or 'request'}: must be a {shape.type_name}"
         return
     if shape.type_name == "structure":
         for name in shape.required_members:

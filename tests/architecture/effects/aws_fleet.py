@@ -1,5 +1,6 @@
-"""What each setting of an account's fleet changes: what is deployed, how, and where one hears."""
+"""What each setting of an account's fleet changes: the target, the rollout, where one hears."""
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from tests.fakes.aws_server import AwsServer
 from tests.fakes.greengrass_components import Component
 from tests.fakes.greengrass_server import GreengrassServer
 from tests.fakes.iot_broker import Authority, IotBroker
+from tests.fakes.tls_gate import Gate
 
 REGION = "eu-west-1"
 
@@ -104,6 +106,22 @@ def heard(folder: Path, changed: str = "", value: str = "") -> str:
         return "heard"
 
 
+def spoken_to(folder: Path, trusted: Authority | None = None) -> bool:
+    """Whether a server is spoken to that `trusted` (or else its own authority) vouches for."""
+    authority = Authority(folder / "certificates")
+    gate = Gate(authority)
+    gate.start()
+    settings = AwsSettings(
+        region=REGION,
+        iot_endpoint=f"localhost:{gate.port}",
+        ca_file=str((trusted or authority).certificate),
+    )
+    with logged_in(), contextlib.suppress(EdgewardError):
+        LiveResults(Account(settings), answer_seconds=10).start()
+    gate.join()
+    return bool(gate.asked)
+
+
 def stranger(folder: Path) -> Authority:
     return Authority(folder / "stranger", "another authority")
 
@@ -138,7 +156,7 @@ EFFECTS: dict[str, Effect] = {
         heard(folder / "b", "private_key", str(stranger(folder).client[1])),
     ),
     "aws.ca_file": lambda folder: (
-        heard(folder / "a"),
-        heard(folder / "b", "ca_file", str(stranger(folder).certificate)),
+        spoken_to(folder / "a"),
+        spoken_to(folder / "b", stranger(folder)),
     ),
 }

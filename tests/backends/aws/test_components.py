@@ -6,6 +6,7 @@ publish the same content twice nor change what is there.
 
 import base64
 import hashlib
+import json
 import threading
 import zipfile
 from pathlib import Path
@@ -17,6 +18,7 @@ import yaml
 from backends.aws.account import Account, Call
 from backends.aws.components import GreengrassComponents
 from backends.aws.objects import S3Objects
+from backends.component_versions import with_version
 from backends.errors import (
     BackendBlockedError,
     BackendUnavailableError,
@@ -69,6 +71,16 @@ def test_a_published_version_is_deployable_tagged_and_names_its_artifact(
     digest = hashlib.sha256((tmp_path / FILE).read_bytes()).digest()
     assert base64.b64decode(listed["Digest"]) == digest
     assert yaml.safe_load(published.recipe.read_text()) == kept.recipe
+
+
+def test_a_reader_of_the_calls_sees_what_was_published(
+    store: GreengrassComponents, calls: list[Call], tmp_path: Path
+) -> None:
+    store.publish(recipe(), [artifact(tmp_path)])
+
+    told = {(call.operation, call.target) for call in calls}
+    assert ("CreateComponentVersion", f"{NAME} 1.0.0") in told
+    assert ("PutObject", PLACE) in told
 
 
 def test_the_same_content_again_gives_the_same_version_and_uploads_nothing(
@@ -199,6 +211,43 @@ def test_runs_that_publish_at_once_get_versions_of_their_own(
         )
         assert stored["Body"].read() == content
         assert base64.b64decode(kept["Digest"]) == hashlib.sha256(content).digest()
+
+
+def test_an_artifact_that_somebody_else_overwrote_meanwhile_is_not_shipped(
+    store: GreengrassComponents,
+    fleet_account: Account,
+    greengrass: GreengrassServer,
+    tmp_path: Path,
+) -> None:
+    def overwrite(operation: str) -> None:
+        if operation == "CreateComponentVersion":
+            key = PLACE.removeprefix(f"s3://{BUCKET}/")
+            fleet_account.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"theirs")
+
+    greengrass.on_request = overwrite
+
+    with pytest.raises(PackageError, match="other bytes than were uploaded"):
+        store.publish(recipe(), [artifact(tmp_path)])
+
+
+def test_a_version_that_others_made_without_us_is_left_alone(
+    store: GreengrassComponents,
+    fleet_account: Account,
+    greengrass: GreengrassServer,
+    tmp_path: Path,
+) -> None:
+    """Somebody publishes with AWS's own tools, at the very same time."""
+    theirs = with_version(
+        recipe() | {"Manifests": [{"Platform": {"os": "*"}}]}, "1.0.0", lambda uri: uri
+    )
+    fleet_account.client("greengrassv2").create_component_version(
+        inlineRecipe=json.dumps(theirs).encode()
+    )
+    greengrass.cloud.components[NAME, "1.0.0"].unseen = 1  # not listed yet
+
+    published = store.publish(recipe(), [artifact(tmp_path)])
+
+    assert published.version == "1.0.1"
 
 
 def test_throttling_is_waited_out(

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 from backends.aws.account import Account, Call
 from backends.aws.components import GreengrassComponents
@@ -27,6 +28,7 @@ from backends.errors import (
     InvalidInputError,
 )
 from backends.recipe_rules import check_recipe
+from backends.settings import AwsSettings
 from edge.contract import INFERENCE_COMPONENT, MODEL_COMPONENT
 from tests.fakes.greengrass_components import Component
 from tests.fakes.greengrass_deployments import Deployed
@@ -221,6 +223,17 @@ def test_rollout_and_abort_of_the_settings_are_passed_on(
     new_fleet(thing_group="porch", rollout=rollout).deploy("hub-1", {MODEL_COMPONENT: "1.0.0"}, {})
 
     assert devices.last.asked["iotJobConfiguration"] == rollout
+
+
+def test_a_rollout_that_greengrass_would_refuse_is_refused_with_its_field() -> None:
+    rate = {
+        "baseRatePerMinute": 1,
+        "incrementFactor": 6,
+        "rateIncreaseCriteria": {"numberOfNotifiedThings": 1},
+    }
+
+    with pytest.raises(ValidationError, match=r"exponentialRate\.incrementFactor: .*equal to 5"):
+        AwsSettings(rollout={"jobExecutionsRolloutConfig": {"exponentialRate": rate}})
 
 
 def test_a_thing_that_is_not_in_the_group_is_not_waited_for(
@@ -514,6 +527,43 @@ def test_a_run_that_was_cut_off_does_not_leave_its_pictures_as_the_camera(
 
     update = devices.asked()[INFERENCE_COMPONENT]["configurationUpdate"]
     assert update["merge"] == {"ImageDirectory": "/camera"}
+
+
+def test_what_a_run_that_was_cut_off_had_begun_is_rolled_back_by_the_one_that_joins_it(
+    new_fleet: NewFleet, devices: Devices, tmp_path: Path
+) -> None:
+    """The device took it, but nobody has seen it answer rightly."""
+    new_fleet().deploy("hub-1", {INFERENCE_COMPONENT: "1.0.0"}, {})
+    fleets = [new_fleet(), new_fleet()]
+    for fleet in fleets:
+        before = now()
+        folder = fleet.place_pictures("hub-1", pictures(tmp_path))
+        merge = {INFERENCE_COMPONENT: {"ImageDirectory": str(folder)}}
+        deployment = fleet.deploy("hub-1", {INFERENCE_COMPONENT: "1.0.1"}, merge)
+    assert len(devices.cloud.deployments) == 2
+    assert deployment.id == devices.last.id
+
+    fleets[1].roll_back("hub-1", before)
+
+    assert devices.asked() == {
+        INFERENCE_COMPONENT: {
+            "componentVersion": "1.0.0",
+            "configurationUpdate": {"reset": ["/ImageDirectory", "/ImageName", "/UseCamera"]},
+        }
+    }
+
+
+def test_what_was_proven_before_a_run_that_joins_it_stays(
+    new_fleet: NewFleet, devices: Devices
+) -> None:
+    new_fleet().deploy("hub-1", {MODEL_COMPONENT: "1.0.0"}, {})
+    before, again = now(), new_fleet()
+    again.deploy("hub-1", {MODEL_COMPONENT: "1.0.0"}, {})
+
+    again.roll_back("hub-1", before)
+
+    assert devices.asked() == {MODEL_COMPONENT: {"componentVersion": "1.0.0"}}
+    assert len(devices.cloud.deployments) == 1
 
 
 def test_the_recipe_of_the_pictures_runs_on_both_kinds_of_nucleus() -> None:

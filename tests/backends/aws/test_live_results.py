@@ -3,13 +3,10 @@
 What would break for a user: without it, the gate device.first-result never hears an answer.
 """
 
-import contextlib
 import hashlib
 import hmac
 import logging
 import socket
-import ssl
-import threading
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +22,7 @@ from backends.settings import AwsSettings
 from edge.contract import RESULTS_TOPIC, encode, result_message
 from tests.backends.aws.conftest import REGION
 from tests.fakes.iot_broker import Authority, IotBroker
+from tests.fakes.tls_gate import Gate
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 SECRET = "a-secret-that-no-record-may-hold"
@@ -199,6 +197,11 @@ def test_a_server_that_the_authority_does_not_vouch_for_is_not_spoken_to(
     [
         pytest.param({"certificate": "/no/such.pem"}, "__CERTIFICATE: there is no file", id="file"),
         pytest.param({"private_key": ""}, "__PRIVATE_KEY: .* go together", id="half"),
+        pytest.param(
+            {"certificate": __file__, "private_key": __file__},
+            "__CERTIFICATE: .* are no certificate and its key",
+            id="content",
+        ),
         pytest.param({"iot_endpoint": "https://x"}, "not HOST or HOST:PORT", id="endpoint"),
     ],
 )
@@ -237,30 +240,6 @@ def test_without_a_certificate_results_come_over_signed_websockets(
     live.close()
 
     assert [result.label for result in heard] == ["cat"]
-
-
-class Gate(threading.Thread):
-    """A TLS server that reads one handshake and refuses it."""
-
-    def __init__(self, authority: Authority) -> None:
-        super().__init__()
-        self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        self._context.load_cert_chain(*authority.server)
-        self._listening = socket.create_server(("127.0.0.1", 0))
-        self._listening.settimeout(20)
-        self.port = self._listening.getsockname()[1]
-        self.asked = ""
-
-    def run(self) -> None:
-        with (
-            self._listening,
-            self._listening.accept()[0] as raw,
-            contextlib.suppress(ssl.SSLError, ConnectionError),
-            self._context.wrap_socket(raw, server_side=True) as client,
-        ):
-            while "\r\n\r\n" not in self.asked:
-                self.asked += client.recv(4096).decode()
-            client.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
 
 
 def test_the_websocket_handshake_is_signed_for_the_endpoint_and_no_log_holds_a_secret(
