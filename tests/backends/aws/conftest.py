@@ -10,6 +10,7 @@ from backends.aws.account import Account, Call
 from backends.aws.bucket import BLOCKS
 from backends.settings import AwsSettings
 from tests.fakes.aws_server import AwsServer
+from tests.fakes.sagemaker_player import SageMakerPlayer
 
 REGION = "eu-west-1"
 BUCKET = "edgeward-tests"
@@ -70,3 +71,12 @@ def failing(code: str, status: int = 400, message: str = "so it is") -> dict[str
         "Error": {"Code": code, "Message": message},
         "ResponseMetadata": {"HTTPStatusCode": status, "RequestId": "1", "RetryAttempts": 0},
     }
+
+
+@pytest.fixture
+def sagemaker(
+    aws_server: AwsServer, credentials: None, jobs_python: Path
+) -> Iterator[SageMakerPlayer]:
+    """SageMaker and Neo, which really run our jobs; their data is in moto's S3."""
+    with SageMakerPlayer(aws_server.url, jobs_python) as player:
+        yield player

@@ -1,6 +1,5 @@
 """From packed pictures to a verified package, trained on SageMaker and compiled by Neo."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from backends.local.predictor import LocalPredictor
 from backends.local.verifier import LocalVerifier
 from backends.settings import PROJECT, AwsSettings
 from tasks.packaging import package_model
-from tests.fakes.aws_server import AwsServer
 from tests.fakes.sagemaker_player import SageMakerPlayer
 from tests.fakes.tiny_pictures import CLASSES, held_out, pack
 
@@ -29,12 +27,9 @@ HYPERPARAMETERS = {
 
 
 @pytest.fixture
-def account(
-    aws_server: AwsServer, aws_settings: AwsSettings, jobs_python: Path
-) -> Iterator[Account]:
-    with SageMakerPlayer(aws_server.url, jobs_python) as player:
-        endpoints = {"endpoint_urls": {"sagemaker": player.url}}
-        yield Account(aws_settings.model_copy(update=endpoints))
+def account(aws_settings: AwsSettings, sagemaker: SageMakerPlayer) -> Account:
+    endpoints = {"endpoint_urls": {"sagemaker": sagemaker.url}}
+    return Account(aws_settings.model_copy(update=endpoints))
 
 
 @pytest.mark.slow
