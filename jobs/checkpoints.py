@@ -69,12 +69,18 @@ class Checkpoints:
                 shutil.rmtree(other)
 
     def restore(self, learner: Any) -> Progress:
-        """Set `learner` to the latest checkpoint; a training that has none starts from 0."""
-        complete = sorted(self._folder.glob("at-*"))
-        if not complete:
+        """Set `learner` to the latest whole checkpoint; a training that has none starts from 0.
+
+        SageMaker copies these folders to S3 file by file while they are written, and may bring
+        back one of which a part is missing.
+        """
+        whole = [folder for folder in sorted(self._folder.glob("at-*")) if self._is_whole(folder)]
+        if not whole:
+            shutil.rmtree(self.kept)
+            self.kept.mkdir()
             return Progress()
-        latest = complete[-1]
-        record = json.loads((latest / PROGRESS).read_text(encoding="utf-8"))
+        latest = whole[-1]
+        record = _read(latest)
         if record["hyperparameters"] != self._hyperparameters:
             raise RefusedError(
                 "the checkpoints belong to a training with other hyperparameters: "
@@ -84,6 +90,13 @@ class Checkpoints:
         learner.set_optimizer_state((latest / OPTIMIZER).read_bytes())
         return Progress(**record["progress"])
 
+    def _is_whole(self, folder: Path) -> bool:
+        """Whether all of a checkpoint is there, and the best weights so far as well."""
+        if not all((folder / name).is_file() for name in (WEIGHTS, OPTIMIZER, PROGRESS)):
+            return False
+        best = _read(folder)["progress"]["best_epoch"]
+        return not best or (self.kept / model_files.params_name(best)).is_file()
+
     def keep(self, epoch: int, learner: Any) -> Path:
         """Keep the weights after `epoch` (counted from 1) for the model."""
         path = self.kept / model_files.params_name(epoch)
@@ -92,3 +105,8 @@ class Checkpoints:
 
     def drop(self, epoch: int) -> None:
         (self.kept / model_files.params_name(epoch)).unlink(missing_ok=True)
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
+    return record

@@ -105,11 +105,11 @@ class SageMakerTrainer:
         """Put the channels into S3: a folder per channel, with nothing else in it."""
         channels = {}
         for channel, file in files.items():
-            key = f"packed/{packed}/{channel}"
+            key, name = f"packed/{packed}/{channel}", file.name
             if channel == training_job.MODEL:
-                key = f"training/models/{sha256_of(file)}"
+                key, name = f"training/models/{sha256_of(file)}", "model.tar.gz"
             on_line(f"Uploading channel {channel}, unless it is there: {self._objects.uri(key)}")
-            self._objects.put(file, f"{key}/{file.name}")
+            self._objects.put(file, f"{key}/{name}")
             channels[channel] = f"{self._objects.uri(key)}/"
         return channels
 

@@ -125,6 +125,23 @@ def test_a_training_that_was_stopped_resumes_and_ends_with_the_same_model(
     assert model.archive.read_bytes() == trained.archive.read_bytes()
 
 
+@pytest.mark.parametrize("lost", ["at-*/progress.json", "at-*/weights.params", "kept/*.params"])
+def test_half_a_checkpoint_is_none(
+    jobs_python: Path, data: PackedData, trained: TrainedModel, tmp_path: Path, lost: str
+) -> None:
+    """SageMaker brings checkpoints back file by file, as far as it had copied them."""
+    trainer = LocalTrainer(LocalJobs(tmp_path, jobs_python, 120, threads=1))
+    stop = _stop_at("Epoch[1] Train-accuracy", signal.SIGTERM)
+    with pytest.raises(JobError):
+        trainer.train("half", data, HYPERPARAMETERS, None, stop)
+    for path in (tmp_path / "jobs/half/checkpoints").glob(lost):
+        path.unlink()
+
+    model = trainer.train("half", data, HYPERPARAMETERS, None, lambda _line: None)
+
+    assert model.archive.read_bytes() == trained.archive.read_bytes()
+
+
 def _stop_at(text: str, number: signal.Signals) -> Callable[[str], None]:
     def look(line: str) -> None:
         if text in line:

@@ -1,6 +1,8 @@
 """moto's server: S3, STS, SageMaker, IoT, SNS and IAM that check requests, over real HTTP."""
 
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -33,6 +35,19 @@ class AwsServer:
 
     def reset(self) -> None:
         aws_additions.QUOTAS.clear()
-        request = urllib.request.Request(f"{self.url}/moto-api/reset", method="POST")
+        self._tell("reset")
+
+    @contextmanager
+    def policies(self) -> Iterator[None]:
+        """Hold callers to IAM in the block, which moto does not by itself."""
+        self._tell("reset-auth", b"0")
+        try:
+            yield
+        finally:
+            self._tell("reset-auth", b"inf")
+
+    def _tell(self, what: str, body: bytes = b"") -> None:
+        plain = {"Content-Type": "text/plain"}  # urllib would call it a form, and moto read none
+        request = urllib.request.Request(f"{self.url}/moto-api/{what}", body, plain, method="POST")
         with urllib.request.urlopen(request, timeout=30):
             pass

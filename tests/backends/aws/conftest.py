@@ -12,6 +12,7 @@ from backends.aws.bucket import BLOCKS
 from backends.settings import AwsSettings
 from tests.fakes.aws_server import AwsServer
 from tests.fakes.greengrass_server import GreengrassServer
+from tests.fakes.sagemaker_player import SageMakerPlayer
 
 REGION = "eu-west-1"
 BUCKET = "edgeward-tests"
@@ -89,3 +90,12 @@ def fleet_account(
     """`account`, with Greengrass."""
     endpoints = {"greengrassv2": greengrass.url}
     return Account(aws_settings.model_copy(update={"endpoint_urls": endpoints}), calls.append)
+
+
+@pytest.fixture
+def sagemaker(
+    aws_server: AwsServer, credentials: None, jobs_python: Path
+) -> Iterator[SageMakerPlayer]:
+    """SageMaker and Neo, which really run our jobs; their data is in moto's S3."""
+    with SageMakerPlayer(aws_server.url, jobs_python) as player:
+        yield player

@@ -3,7 +3,6 @@
 import io
 import json
 import tarfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,6 @@ from backends.settings import PROJECT, AwsSettings
 from edge.model_folder import read_metadata
 from tasks.packaging import package_model
 from tests.backends.aws.conftest import BUCKET
-from tests.fakes.aws_server import AwsServer
 from tests.fakes.sagemaker_player import Fate, SageMakerPlayer
 from tests.tiny_model import CLASSES, TinyModel
 
@@ -75,15 +73,13 @@ class Site:
 
 @pytest.fixture
 def site(
-    aws_server: AwsServer,
     aws_settings: AwsSettings,
-    jobs_python: Path,
+    sagemaker: SageMakerPlayer,
     calls: list[Call],
     tmp_path: Path,
-) -> Iterator[Site]:
-    with SageMakerPlayer(aws_server.url, jobs_python) as player:
-        settings = aws_settings.model_copy(update={"endpoint_urls": {"sagemaker": player.url}})
-        yield Site(player, settings, tmp_path / "home", calls)
+) -> Site:
+    settings = aws_settings.model_copy(update={"endpoint_urls": {"sagemaker": sagemaker.url}})
+    return Site(sagemaker, settings, tmp_path / "home", calls)
 
 
 @pytest.fixture

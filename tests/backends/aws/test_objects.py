@@ -14,6 +14,7 @@ from backends.aws.objects import S3Objects, Stored
 from backends.errors import BackendBlockedError, BackendUnavailableError, InvalidInputError
 from backends.settings import AwsSettings
 from tests.backends.aws.conftest import BUCKET, failing
+from tests.fakes.aws_server import AwsServer
 
 LARGE = s3_objects.PART_BYTES * 2 + 12345
 
@@ -220,6 +221,29 @@ def test_a_bucket_that_is_not_there_or_elsewhere_is_refused_with_the_remedy(
 
     with pytest.raises(BackendBlockedError, match=said):
         objects.put(tmp_path / "file", "one")
+
+
+def test_a_missing_permission_is_named_with_the_object(
+    aws_server: AwsServer,
+    account: Account,
+    aws_settings: AwsSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """moto holds a user without any policy to IAM."""
+    (tmp_path / "file").write_bytes(b"bytes")
+    iam = account.client("iam")
+    iam.create_user(UserName="stranger")
+    key = iam.create_access_key(UserName="stranger")["AccessKey"]
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
+    objects = S3Objects(Account(aws_settings))
+
+    with (
+        aws_server.policies(),
+        pytest.raises(BackendBlockedError, match=r"s3:GetObject .*edgeward/x.*Allow s3:GetObject"),
+    ):
+        objects.get(objects.uri("x"), tmp_path / "into")
 
 
 def test_only_what_begins_with_the_key_is_deleted(

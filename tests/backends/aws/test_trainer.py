@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,6 @@ from backends.errors import (
 )
 from backends.settings import AwsSettings
 from tests.backends.aws.conftest import BUCKET
-from tests.fakes.aws_server import AwsServer
 from tests.fakes.sagemaker_player import Fate, SageMakerPlayer
 from tests.fakes.tiny_pictures import CLASSES, pack
 
@@ -100,16 +99,14 @@ def packed(jobs_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Packe
 
 @pytest.fixture
 def site(
-    aws_server: AwsServer,
     aws_settings: AwsSettings,
-    jobs_python: Path,
+    sagemaker: SageMakerPlayer,
     packed: PackedData,
     calls: list[Call],
     tmp_path: Path,
-) -> Iterator[Site]:
-    with SageMakerPlayer(aws_server.url, jobs_python) as player:
-        settings = aws_settings.model_copy(update={"endpoint_urls": {"sagemaker": player.url}})
-        yield Site(player, settings, packed, tmp_path / "home", calls, [])
+) -> Site:
+    settings = aws_settings.model_copy(update={"endpoint_urls": {"sagemaker": sagemaker.url}})
+    return Site(sagemaker, settings, packed, tmp_path / "home", calls, [])
 
 
 @pytest.mark.slow
