@@ -15,5 +15,5 @@ def edgeward(*arguments: str, **environment: str) -> subprocess.CompletedProcess
         capture_output=True,
         text=True,
         check=False,
-        timeout=180,
+        timeout=600,
     )

@@ -25,22 +25,6 @@ from tests.architecture.aws_actions import (
 
 DOCS = (PROJECT / "docs" / "aws.md").read_text(encoding="utf-8")
 POLICIES = [name for name in policy_names() if not name.endswith("-trust")]
-AWAITED = {
-    "greengrass:CreateComponentVersion",
-    "greengrass:CreateDeployment",
-    "greengrass:DescribeComponent",
-    "greengrass:GetComponent",
-    "greengrass:ListCoreDevices",
-    "greengrass:ListEffectiveDeployments",
-    "greengrass:ListInstalledComponents",
-    "logs:DescribeLogStreams",
-    "logs:GetLogEvents",
-    "sagemaker:CreateCompilationJob",
-    "sagemaker:CreateTrainingJob",
-    "sagemaker:DescribeCompilationJob",
-    "sagemaker:DescribeTrainingJob",
-}
-"""Of adapters that are being written. Each must go from here once the code calls it."""
 
 
 def actions(policy: Mapping[str, Any]) -> set[str]:
@@ -67,13 +51,9 @@ def test_the_pipeline_may_call_every_method_that_the_adapters_call() -> None:
 
 def test_the_pipeline_may_do_nothing_that_no_adapter_needs() -> None:
     surely = {action for any_of in called_actions() if len(any_of) == 1 for action in any_of}
-    needed = needed_actions(told_actions() | surely | AWAITED)
+    needed = needed_actions(told_actions() | surely)
 
     assert pipeline() - needed == set()
-
-
-def test_what_is_called_by_now_is_not_awaited() -> None:
-    assert AWAITED & told_actions() == set()
 
 
 def test_the_pipeline_may_make_every_call_of_the_transcript_that_is_shown() -> None:

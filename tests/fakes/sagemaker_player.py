@@ -8,7 +8,7 @@ API Reference, and "How Amazon SageMaker runs your training image".
 import json
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -82,6 +82,11 @@ class SageMakerPlayer:
                 "CreateCompilationJob": self._compile,
                 "DescribeCompilationJob": lambda about: self._compilation(about).described,
                 "StopCompilationJob": lambda about: self._stop(self._compilation(about)),
+                "ListTrainingJobs": lambda about: _listed("Training", self.trainings, about),
+                "ListCompilationJobs": lambda about: _listed(
+                    "Compilation", self.compilations, about
+                ),
+                "ListTags": self._tags,
             }
             if operation not in asked:
                 raise RefusedError("UnknownOperationException", f"{operation} is not played")
@@ -136,9 +141,32 @@ class SageMakerPlayer:
             message = f"Could not find compilation job {request['CompilationJobName']}."
             raise RefusedError("ValidationException", message) from None
 
+    def _tags(self, request: dict[str, Any]) -> dict[str, Any]:
+        jobs: list[Training | Compilation] = [
+            *self.trainings.values(),
+            *self.compilations.values(),
+        ]
+        for job in jobs:
+            if job.arn == request["ResourceArn"]:
+                return {"Tags": job.request.get("Tags", [])}
+        raise RefusedError("ValidationException", "Requested resource not found.")
+
     def _stop(self, job: Training | Compilation) -> dict[str, Any]:
         job.stop()
         return {}
+
+
+def _listed(
+    kind: str, jobs: Mapping[str, Training | Compilation], request: dict[str, Any]
+) -> dict[str, Any]:
+    """One page, of those in the state that is asked for."""
+    summaries = []
+    for name, job in jobs.items():
+        about = job.described
+        if request.get("StatusEquals") in (None, about[f"{kind}JobStatus"]):
+            known = (f"{kind}JobArn", f"{kind}JobStatus", "CreationTime")
+            summaries.append({f"{kind}JobName": name, **{key: about[key] for key in known}})
+    return {f"{kind}JobSummaries": summaries}
 
 
 def _in_use(names: str, arn: str) -> RefusedError:

@@ -18,6 +18,12 @@ def requested(**changed: object) -> str:
     return repr(training_request(account, S3Objects(account), inputs, "job", "job"))
 
 
+def endpoint(**changed: object) -> str:
+    """Where SageMaker is asked."""
+    account = Account(USUAL.model_copy(update=changed))
+    return str(account.client("sagemaker").meta.endpoint_url)
+
+
 def most(**changed: object) -> float:
     """Dollars that a run is reckoned to cost at most."""
     return estimate(USUAL.model_copy(update=changed)).usd
@@ -46,6 +52,14 @@ EFFECTS: dict[str, Effect] = {
         requested(subnets=("subnet-1",), security_groups=("sg-2",)),
     ),
     "aws.tags": asking("tags", {}, {"team": "hubs"}),
+    "aws.endpoint_url": lambda _folder: (
+        endpoint(endpoint_url="http://127.0.0.1:1"),
+        endpoint(endpoint_url="http://127.0.0.1:2"),
+    ),
+    "aws.endpoint_urls": lambda _folder: (
+        endpoint(endpoint_urls={"sagemaker": "http://127.0.0.1:1"}),
+        endpoint(endpoint_urls={"sagemaker": "http://127.0.0.1:2"}),
+    ),
     "aws.compile_device": lambda _folder: (
         target_of("linux-armv7l", ""),
         target_of("linux-armv7l", "rasp4b"),

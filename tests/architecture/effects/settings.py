@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from pydantic import ValidationError
 
 from backends.artifacts import TrainedModel
 from backends.connect import connect
 from backends.errors import EnvironmentMissingError, JobError
 from backends.local.fleet import LocalFleet
-from backends.settings import BackendSettings, MlflowSettings, MqttSettings, Settings
+from backends.settings import AwsSettings, BackendSettings, MlflowSettings, MqttSettings, Settings
 from edge.contract import RUNTIME_COMPONENT
 from flows.cycle import Cycle, understand_data
 from flows.plan import CyclePlan
@@ -38,12 +37,14 @@ class Connected:
     logins: tuple[tuple[str, str], ...]
 
 
-def kind(name: str) -> str:
-    """What a kind of backend gives: itself, or the reason why there is none."""
-    try:
-        return BackendSettings.model_validate({"kind": name}).kind
-    except ValidationError as error:
-        return error.errors()[0]["msg"]
+def adapters(**backend: str) -> tuple[str, str]:
+    """Who trains and who compiles."""
+    aws = AwsSettings(
+        region="eu-west-1", bucket="ours", training_role="arn:aws:iam::123456789012:role/one"
+    )
+    settings = Settings(backend=BackendSettings.model_validate(backend), aws=aws)
+    connected = connect(settings, 1)
+    return type(connected.trainer).__name__, type(connected.compiler).__name__
 
 
 def published(home: Path, folder: Path) -> Path:
@@ -166,7 +167,11 @@ EFFECTS: dict[str, Effect] = {
         published(folder / "a", folder),
         published(folder / "b", folder),
     ),
-    "backend.kind": lambda _folder: (kind("local"), kind("elsewhere")),
+    "backend.kind": lambda _folder: (adapters(kind="local"), adapters(kind="aws")),
+    "backend.compiler": lambda _folder: (
+        adapters(kind="aws", compiler="tvm"),
+        adapters(kind="aws", compiler="neo"),
+    ),
     "backend.jobs_python": lambda folder: (
         missing_interpreter(folder, "one"),
         missing_interpreter(folder, "other"),
