@@ -9,7 +9,7 @@ RUN := .venv/bin
 STAMPS := .venv/.ready .venvs/jobs/.ready .venvs/device/.ready
 ALL := $(STAMPS) .venv/.dev
 
-.PHONY: help setup setup-aws demo test check bench scenario-offline up down lock format clean
+.PHONY: help setup setup-aws demo transcript test check bench scenario-offline up down lock format clean
 
 help:  ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -86,6 +86,9 @@ down:  ## Stop everything that was started on this machine
 format: $(ALL)  ## Format and mend what can be mended by itself
 	@$(RUN)/ruff format .
 	@$(RUN)/ruff check --fix .
+
+transcript: $(ALL)  ## Renew the list of AWS calls in docs/aws.md by a run against test servers
+	@$(RUN)/pytest -q tests/backends/aws/test_full_cycle.py --renew-docs
 
 LOCK = $(UV) pip compile --quiet --no-emit-index-url --universal --generate-hashes --override requirements/overrides.in
 

@@ -19,6 +19,12 @@ from tests.tiny_model import compile_for, deadly, tiny_model
 __all__ = ["compile_for", "deadly", "tiny_model"]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--renew-docs", action="store_true", help="Write what tests measure into the docs."
+    )
+
+
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A real Prefect server with a database of its own."""

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from backends.aws.account import Account
+from backends.settings import PROJECT
 from edge.contract import INFERENCE_COMPONENT, MODEL_COMPONENT, RUNTIME_COMPONENT
 from tests.command_line import edgeward
 from tests.fakes.greengrass_player import CoreDevicePlayer
@@ -27,6 +28,8 @@ from tests.flows.test_cycle import QUICK, draw_patterns
 pytestmark = [pytest.mark.slow, pytest.mark.jobs, pytest.mark.device]
 
 THING = "hub-1"
+DOCS = PROJECT / "docs" / "aws.md"
+MARK = "<!-- transcript -->"
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,15 @@ def cloud(
         )
 
 
-def test_pictures_become_a_verified_answer_of_a_device_through_the_account(cloud: Cloud) -> None:
+def operations(table: str) -> set[tuple[str, str]]:
+    """Service and operation of each row of a transcript."""
+    rows = [line.split("|") for line in table.splitlines() if line.startswith("| ")]
+    return {(row[1].strip(), row[2].strip()) for row in rows}
+
+
+def test_pictures_become_a_verified_answer_of_a_device_through_the_account(
+    cloud: Cloud, request: pytest.FixtureRequest
+) -> None:
     assert cloud.does("rules", "create").returncode == 0
 
     record = cloud.runs()
@@ -128,8 +139,13 @@ def test_pictures_become_a_verified_answer_of_a_device_through_the_account(cloud
 
     assert "| sagemaker | CreateTrainingJob |" in calls.stdout, calls.stderr
     assert os.environ["AWS_SECRET_ACCESS_KEY"] not in calls.stdout + told.stdout
-    if kept := os.environ.get("EDGEWARD_TRANSCRIPT"):  # for docs/aws.md
-        Path(kept).write_text(calls.stdout)
+    shown = calls.stdout
+    if request.config.getoption("--renew-docs"):
+        before, _, rest = DOCS.read_text().partition(MARK)
+        DOCS.write_text(f"{before}{MARK}\n\n{shown}\n## {rest.partition('\n## ')[2]}")
+    assert operations(shown) == operations(
+        DOCS.read_text().partition(MARK)[2].partition("\n## ")[0]
+    )
 
     gone = cloud.does("down", "--backend", "aws", "--yes", "--data")
 
