@@ -100,7 +100,9 @@ class CoreDevice:
             nucleus=nucleus,
         )
         lifecycle = _Lifecycle(self._services, self._consent)
-        core = Core(self._configuration, LocalBus(), self._proxy, lifecycle, self._configured)
+        core = Core(
+            self._configuration, LocalBus(), self._proxy, lifecycle, self._configured, nucleus
+        )
         self._server = IpcServer(layout.root, tokens, operations(core), nucleus)
         self._deployer = Deployer(
             self._packages,
@@ -145,10 +147,19 @@ class CoreDevice:
         while True:
             try:
                 while waiting := self._inbox.next(self._proxy.connected, self._targets):
-                    await self._take(*waiting)
+                    await self._take_or_fail(*waiting)
             except OSError as error:
                 logger.warning("deployments wait, the disk cannot be written: %s", error)
             await asyncio.sleep(POLL_SECONDS)
+
+    async def _take_or_fail(self, path: Path, document: Document | LocalDocument) -> None:
+        """One document that we fail on must not keep the others waiting. Raises OSError."""
+        try:
+            await self._take(path, document)
+        except OSError:
+            raise
+        except Exception as error:
+            self._inbox.answer(path, document.deploymentId, _our_fault(document, error))
 
     async def _take(self, path: Path, document: Document | LocalDocument) -> None:
         identifier = document.deploymentId
@@ -176,12 +187,11 @@ class CoreDevice:
         if target.startswith("thing/") and target != own:
             reason = f"configurationArn: it is for {target}, and this device is {own}"
             return Outcome("REJECTED", "REJECTED", reason)
-        wanted, targets = self._combined(document)
         try:
+            wanted, targets = self._combined(document)
             outcome = await self._deployer.deploy(wanted, targets)
         except Exception as error:
-            logger.exception("deployment %s: a fault of the device", document.deploymentId)
-            outcome = failed("FAILED_UNABLE_TO_ROLLBACK", f"a fault of the device: {error}")
+            return _our_fault(document, error)
         if outcome.status == "SUCCEEDED" and isinstance(document, LocalDocument):
             stay = [name for name in document.componentsToRemove if name in self._installed]
             reason = "; ".join(why_it_stays(name, targets) for name in stay)
@@ -259,3 +269,9 @@ class CoreDevice:
         }
         with contextlib.suppress(OSError):  # a full disk must not stop the device
             write_json(self._layout.status, status, durable=False)  # a restart makes it anew
+
+
+def _our_fault(document: Document | LocalDocument, error: Exception) -> Outcome:
+    """To be called where `error` is handled."""
+    logger.exception("deployment %s: a fault of the device", document.deploymentId)
+    return failed("FAILED_UNABLE_TO_ROLLBACK", f"a fault of the device: {error}")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from backends.local.json_text import MAX_DEPTH, check_depth
 from backends.local.nucleus.authorization import (
     COMPONENT_METRIC,
     MQTT_PROXY,
@@ -16,6 +17,7 @@ from backends.local.nucleus.authorization import (
     is_allowed,
 )
 from backends.local.nucleus.configuration import Configuration
+from backends.local.nucleus.kind import CLASSIC, Nucleus
 from backends.local.nucleus.pubsub import LocalBus
 from backends.local.nucleus.requests import (
     check_metric,
@@ -86,6 +88,7 @@ class Core:
     mqtt: MqttProxy
     lifecycle: Lifecycle
     configuration_changed: Callable[[], None] = lambda: None
+    nucleus: Nucleus = CLASSIC
 
 
 def operations(core: Core) -> dict[str, Operation]:
@@ -175,10 +178,7 @@ class _Operations:
     async def get_configuration(self, call: Call) -> Answer:
         component = read_component(call)
         path = read_key_path(call)
-        try:
-            key, value = self._core.configuration.resolved(component, path)
-        except KeyError as error:
-            raise OperationError("ResourceNotFoundError", "Key not found") from error
+        key, value = self._resolved(component, path)
         whole = isinstance(value, dict) and not self._core.configuration.is_leaf(component, path)
         return {"componentName": component, "value": value if whole else {key: value}}
 
@@ -188,6 +188,7 @@ class _Operations:
         path = read_key_path(call)
         if not isinstance(value, dict):
             raise invalid("valueToMerge is required")
+        _check_depth(path, value)
         if not is_number(timestamp) or abs(timestamp) > _LAST_SECOND:
             raise invalid("timestamp is required")
         if "accesscontrol" in {k.lower() for k in (path[:1] or list(value))}:
@@ -204,7 +205,9 @@ class _Operations:
         return {}
 
     async def subscribe_to_configuration_update(self, call: Call) -> Answer:
-        component = read_component(call)
+        component, path = read_component(call), read_key_path(call)
+        if not self._core.nucleus.watches_missing_keys:
+            self._resolved(component, path)
 
         def changed(name: str, path: tuple[str, ...]) -> None:
             event = {"componentName": name, "keyPath": list(path)}
@@ -212,10 +215,14 @@ class _Operations:
                 f"{PREFIX}ConfigurationUpdateEvents", {"configurationUpdateEvent": event}
             )
 
-        call.stream.on_close(
-            self._core.configuration.subscribe(component, read_key_path(call), changed)
-        )
+        call.stream.on_close(self._core.configuration.subscribe(component, path, changed))
         return {}
+
+    def _resolved(self, component: str, path: tuple[str, ...]) -> tuple[str, Any]:
+        try:
+            return self._core.configuration.resolved(component, path)
+        except KeyError as error:
+            raise OperationError("ResourceNotFoundError", "Key not found") from error
 
     async def update_state(self, call: Call) -> Answer:
         state = call.body.get("state")
@@ -285,3 +292,11 @@ class _Operations:
             granted = {}
         if not is_allowed(granted, service, call.operation, resource):
             raise OperationError("UnauthorizedError", "Not Authorized")
+
+
+def _check_depth(path: tuple[str, ...], value: dict[str, Any]) -> None:
+    """Before anything is touched: nobody could walk a tree that is too deep."""
+    try:
+        check_depth(value, MAX_DEPTH - len(path))
+    except ValueError as error:
+        raise invalid(f"the configuration would be deeper than {MAX_DEPTH} levels") from error
