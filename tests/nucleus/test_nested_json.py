@@ -100,7 +100,7 @@ def test_a_document_that_no_device_can_hold_is_refused(inner: str, tmp_path: Pat
         f' {{"x": {inner}}}}}}}}}'
     )
 
-    with pytest.raises(DocumentError, match="d.json"):
+    with pytest.raises(DocumentError, match=r"d\.json"):
         read(path, LocalDocument)
 
 

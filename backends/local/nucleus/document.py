@@ -83,7 +83,9 @@ class Document(BaseModel):
 def read[D: BaseModel](path: Path, form: type[D]) -> D:
     """A document of that form. Raises DocumentError."""
     try:
-        return form.model_validate(parse_json(path.read_text(encoding="utf-8"), MAX_DEPTH + _AROUND))
+        return form.model_validate(
+            parse_json(path.read_text(encoding="utf-8"), MAX_DEPTH + _AROUND)
+        )
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

@@ -32,10 +32,11 @@ from backends.local.nucleus.requests import (
     read_text,
 )
 from backends.local.nucleus.rpc import PREFIX, Call, Operation, OperationError
-from backends.local.topics import has_wildcard, is_filter, is_topic
+from backends.local.topics import fits_iot_core, has_wildcard, is_filter, is_topic
 
 _RECEIVE_MODES = ("RECEIVE_ALL_MESSAGES", "RECEIVE_MESSAGES_FROM_OTHERS")
 _LAST_SECOND = 253_402_300_799  # of the year 9999
+_MAX_MESSAGE = 128 * 1024  # of AWS IoT Core, and the classic nucleus's default
 _STATES = ("RUNNING", "ERRORED")
 
 Answer = Mapping[str, Any]
@@ -127,6 +128,9 @@ class _Operations:
         qos = read_qos(call)
         if not is_topic(topic):
             raise invalid(f"{topic!r} is no topic to publish to")
+        _check_iot_core(topic)
+        if len(payload) > _MAX_MESSAGE:
+            raise invalid(f"a message of {len(payload)} bytes; {_MAX_MESSAGE} are allowed")
         retain = read_retain(call)
         self._authorise(call, MQTT_PROXY, topic)
         self._core.mqtt.publish(topic, payload, qos, retain=retain)
@@ -137,6 +141,7 @@ class _Operations:
         qos = read_qos(call)
         if not is_filter(topic_filter):
             raise invalid(f"{topic_filter!r} is no topic filter")
+        _check_iot_core(topic_filter)
         self._authorise(call, MQTT_PROXY, topic_filter)
 
         def receive(topic: str, payload: bytes) -> None:
@@ -292,6 +297,13 @@ class _Operations:
             granted = {}
         if not is_allowed(granted, service, call.operation, resource):
             raise OperationError("UnauthorizedError", "Not Authorized")
+
+
+def _check_iot_core(topic: str) -> None:
+    if not fits_iot_core(topic):
+        raise invalid(
+            f"{topic[:80]!r}: AWS IoT Core takes 256 bytes and 7 slashes, and $share is not supported"
+        )
 
 
 def _check_depth(path: tuple[str, ...], value: dict[str, Any]) -> None:
