@@ -42,7 +42,7 @@ def fits_iot_core(topic: str) -> bool:
     return (
         len(counted.encode(errors="replace")) <= _IOT_CORE_BYTES
         and counted.count("/") <= _IOT_CORE_SLASHES
-        and topic.split("/")[0] != _SHARED
+        and topic.split("/", 1)[0] != _SHARED
     )
 
 

@@ -118,7 +118,7 @@ def test_a_merge_as_deep_as_a_configuration_may_be_is_taken_on_every_way(tmp_pat
     document = read(tmp_path / "cloud.json", Document)
 
     taken = read(tmp_path / "local.json", LocalDocument).configurationUpdate["c"]
-    assert taken.MERGE == merge
+    assert merge == taken.MERGE
     assert document.components["c"].configurationUpdate.merge == merge
     local["configurationUpdate"] = {"c": {"MERGE": {"a": merge}}}
     (tmp_path / "local.json").write_text(json.dumps(local))

@@ -19,6 +19,7 @@ from backends.local.nucleus.download import PackageFault
 from backends.local.nucleus.identity import Identity
 from backends.local.nucleus.inbox import Inbox
 from backends.local.nucleus.ipc import IpcServer, Tokens, socket_path
+from backends.local.nucleus.keep_up import keep_up
 from backends.local.nucleus.kind import NUCLEI
 from backends.local.nucleus.layout import Layout
 from backends.local.nucleus.local_document import LocalDocument
@@ -118,7 +119,7 @@ class CoreDevice:
     async def run(self) -> None:
         await self._server.start()
         self._proxy.start()
-        network = asyncio.create_task(self._watch_network())
+        network = keep_up(self._watch_network)
         self._running = True
         try:
             await self._bring_back()
@@ -158,7 +159,7 @@ class CoreDevice:
             await self._take(path, document)
         except OSError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - _our_fault logs it
             self._inbox.answer(path, document.deploymentId, _our_fault(document, error))
 
     async def _take(self, path: Path, document: Document | LocalDocument) -> None:
@@ -190,7 +191,7 @@ class CoreDevice:
         try:
             wanted, targets = self._combined(document)
             outcome = await self._deployer.deploy(wanted, targets)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - likewise
             return _our_fault(document, error)
         if outcome.status == "SUCCEEDED" and isinstance(document, LocalDocument):
             stay = [name for name in document.componentsToRemove if name in self._installed]

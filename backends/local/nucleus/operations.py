@@ -302,7 +302,8 @@ class _Operations:
 def _check_iot_core(topic: str) -> None:
     if not fits_iot_core(topic):
         raise invalid(
-            f"{topic[:80]!r}: AWS IoT Core takes 256 bytes and 7 slashes, and $share is not supported"
+            f"{topic[:80]!r}: a topic has at most 256 bytes and 7 slashes, as in AWS IoT Core;"
+            " $share is not supported"
         )
 
 
