@@ -40,28 +40,35 @@ async def strict_broker() -> AsyncIterator[int]:
     await broker.start()
     inner = broker._servers["default"].instance.sockets[0].getsockname()[1]
 
+    served: set[asyncio.Task[None]] = set()
+
     async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while (piece := await reader.read(65536)) and b"unbearable" not in piece:
-            writer.write(piece)
-            await writer.drain()
-        writer.close()
+        with contextlib.suppress(ConnectionError):
+            while (piece := await reader.read(65536)) and b"unbearable" not in piece:
+                writer.write(piece)
+                await writer.drain()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from_broker, to_broker = await asyncio.open_connection("127.0.0.1", inner)
-        with contextlib.suppress(ConnectionError):
-            await asyncio.wait(
-                [
-                    asyncio.create_task(pass_on(reader, to_broker)),
-                    asyncio.create_task(pass_on(from_broker, writer)),
-                ],
-                return_when="FIRST_COMPLETED",
-            )
-        writer.close()
-        to_broker.close()
+        ways = {
+            asyncio.create_task(pass_on(reader, to_broker)),
+            asyncio.create_task(pass_on(from_broker, writer)),
+        }
+        served.update(ways)
+        await asyncio.wait(ways, return_when="FIRST_COMPLETED")
+        for way in ways:
+            way.cancel()
+        for end in (writer, to_broker):
+            end.close()
+            with contextlib.suppress(ConnectionError):
+                await end.wait_closed()
 
     gate = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
         yield gate.sockets[0].getsockname()[1]
     finally:
         gate.close()
+        for way in served:
+            way.cancel()
+        await gate.wait_closed()
         await broker.shutdown()

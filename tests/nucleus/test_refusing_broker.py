@@ -40,7 +40,7 @@ def test_a_refused_filter_is_told_to_who_asked_and_forgotten(tmp_path: Path) -> 
             with pytest.raises(OperationError, match="refused/a") as raised:
                 await proxy.subscribe("refused/a", 1, lambda *_: None)
             assert raised.value.code == "ServiceError"
-            await proxy.subscribe("good/a", 1, lambda _, payload: heard.append(payload))
+            await proxy.subscribe("good/a", 0, lambda _, payload: heard.append(payload))
             proxy.drop()
             await until(lambda: not proxy.connected)
             await until(lambda: proxy.connected)
@@ -61,7 +61,7 @@ def test_a_bad_filter_of_one_component_does_not_keep_the_device_off(
         async with strict_broker() as port:
             proxy = new_proxy(port, tmp_path)
             await proxy.subscribe(bad, 1, lambda *_: None)  # while there is no connection
-            await proxy.subscribe("good/a", 1, lambda _, payload: heard.append(payload))
+            await proxy.subscribe("good/a", 0, lambda _, payload: heard.append(payload))
             proxy.start()
             await until(lambda: proxy.connected, 40)
             proxy.publish("good/a", b"1", 1)
@@ -105,8 +105,13 @@ def test_a_message_that_the_broker_never_takes_is_set_aside_and_the_others_go_on
 
     async def play() -> tuple[int, int]:
         async with strict_broker() as port:
+            listener = MqttLink(
+                "ear", lambda: Broker("127.0.0.1", port), lambda _, payload: heard.append(payload)
+            )
+            listening = asyncio.create_task(listener.run())
+            await listener.subscribe("good", 0)
+            await until(listener.connected.is_set)
             proxy = new_proxy(port, tmp_path)
-            await proxy.subscribe("good", 1, lambda _, payload: heard.append(payload))
             for number in range(4):
                 proxy.publish("unbearable" if number == 1 else "good", str(number).encode(), 1)
             proxy.start()
@@ -114,6 +119,8 @@ def test_a_message_that_the_broker_never_takes_is_set_aside_and_the_others_go_on
             await until(lambda: not proxy.waiting)
             counted = proxy.dropped, proxy.waiting
             await proxy.stop()
+            listening.cancel()
+            await asyncio.wait([listening])
             return counted
 
     dropped, waiting = asyncio.run(play())
