@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from backends.local.files import read_json, write_json
+from backends.local.files import write_json
 from backends.local.mqtt import Broker
-from backends.local.nucleus.configuration import Configuration
 from backends.local.nucleus.consent import Consent
 from backends.local.nucleus.deployment import Deployer
 from backends.local.nucleus.direct_proxy import DirectProxy
@@ -32,10 +31,10 @@ from backends.local.nucleus.recipe_reader import this_platform
 from backends.local.nucleus.service import Service, State
 from backends.local.nucleus.services import Services, describe
 from backends.local.nucleus.spool import Spool
+from backends.local.nucleus.state import load_state
 from backends.local.nucleus.targets import (
     Target,
     groups_of,
-    targets_from,
     to_json,
     why_it_stays,
     without_left_groups,
@@ -69,13 +68,9 @@ class CoreDevice:
         self._layout = layout
         self._identity = identity
         nucleus = NUCLEI[identity.nucleus]
-        state = read_json(layout.state) or {}
-        self._configuration = Configuration.from_json(
-            state.get("configuration", {}), exact_keys=nucleus.exact_keys
-        )
-        self._installed: dict[str, str] = state.get("components", {})
-        self._targets = targets_from(state, identity.thing)
-        self._last: dict[str, Any] | None = state.get("deployment")
+        state = load_state(layout, identity.thing, nucleus)
+        self._configuration = state.configuration
+        self._installed, self._targets, self._last = state.components, state.targets, state.last
         self._packages = Packages(
             layout, identity.components, identity.objects, this_platform(), nucleus
         )
@@ -258,6 +253,7 @@ class CoreDevice:
     def _write_status(self) -> None:
         if not self._running:
             return
+        damaged = self._layout.damaged_state
         status: Mapping[str, Any] = {
             "thing": self._identity.thing,
             "nucleus": self._identity.nucleus,
@@ -266,6 +262,7 @@ class CoreDevice:
             "deployment": self._last,
             "connected": self._proxy.connected,
             "network": self._network,
+            "damaged": str(damaged) if damaged.exists() else "",
             "messages": {"waiting": self._proxy.waiting, "dropped": self._proxy.dropped},
         }
         with contextlib.suppress(OSError):  # a full disk must not stop the device
