@@ -1,12 +1,12 @@
 """What a person writes behind `edgeward deploy`, in the words of a deployment request."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from backends.errors import InvalidInputError
 from backends.local.deployment_request import DeploymentRequest, new_request
+from backends.local.json_text import MAX_DEPTH, parse_json
 from backends.local.targets import parse_target
 
 _EXPONENTIAL = "--exponential"
@@ -58,7 +58,7 @@ def _merge(text: str) -> dict[str, dict[str, Any]]:
         return {}
     try:
         content = text if text.lstrip().startswith("{") else Path(text).read_text(encoding="utf-8")
-        value = json.loads(content)
+        value = parse_json(content, MAX_DEPTH + 1)  # a configuration for each component
     except (OSError, ValueError) as error:
         remedy = "Give a JSON object, or a file that holds one."
         raise InvalidInputError("--merge", str(error), remedy) from error

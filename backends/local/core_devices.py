@@ -141,13 +141,15 @@ class CoreDevices:
         if not (root / "config/device.json").is_file():
             remedy = "See `edgeward device list`, or start it with `edgeward device start`."
             raise InvalidInputError(thing, "there is no such device", remedy)
+        kept = root / "config/state.json.damaged"
+        damaged = str(kept) if kept.exists() else ""
         process = self._player(thing)
         if process is None:
             network = not (root / OFFLINE).exists()
             state = read_json(root / "config/state.json") or {}
-            return stopped(thing, state, network, known_kind(root))
+            return stopped(thing, state, network, known_kind(root), damaged)
         status = read_json(root / "status.json") or {}
-        return running(thing, process.pid, status, known_kind(root))
+        return running(thing, process.pid, status, known_kind(root), damaged)
 
     def set_network(self, thing: str, on: bool) -> None:
         """Takes the device's network away, or gives it back; both outlast a restart of the device.

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from backends.errors import InvalidInputError
+from backends.local.json_text import parse_json
 from backends.local.targets import Target, parse_target
 
 # ruff: noqa: N815 - every field has the name that the API gives it
@@ -26,7 +27,7 @@ class ConfigurationUpdate(BaseModel):
     @field_validator("merge")
     @classmethod
     def _is_an_object(cls, text: str) -> str:
-        if not isinstance(json.loads(text), dict):
+        if not isinstance(parse_json(text), dict):
             raise ValueError("must be a JSON object")  # noqa: TRY004 - the input's fault
         return text
 

@@ -61,16 +61,17 @@ class Configuration:
     def merge(self, component: str, value: Any, time: int, path: Sequence[str] = ()) -> list[Path]:
         """Merges `value` at `path`; the paths of the leaves that took a new value or time.
 
-        Listeners hear only of changed values.
+        Listeners hear only of changed values. A merge that fails has changed nothing.
         """
-        tree = self._trees.setdefault(component, {})
+        former = self._trees.get(component, {})
+        tree = _branches(former)
         nested: Any = value
         for key in reversed(path):
             nested = {key: nested}
-        before = _leaves(tree)
         written: list[Path] = []
         _merge(tree, nested, time, (), written, self._key)
-        self._tell(component, before, _leaves(tree))
+        self._trees[component] = tree
+        self._tell(component, _leaves(former), _leaves(tree))
         return written
 
     def reset(self, component: str, pointer: str) -> None:
@@ -215,6 +216,13 @@ def _merge(
         elif _newest(old) <= time:
             node[key] = Leaf(copy.deepcopy(new), time)
             written.append(path)
+
+
+def _branches(node: Node) -> Node:
+    """A copy with the same leaves, which never change."""
+    return {
+        key: child if isinstance(child, Leaf) else _branches(child) for key, child in node.items()
+    }
 
 
 def _newest(node: Any) -> int:
