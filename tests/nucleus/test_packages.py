@@ -285,6 +285,18 @@ def test_the_newest_versions_that_suit_everybody_are_chosen_dependencies_first(
     assert names(packages, app="^1.0.0", model="1.0.0")[0] == "model 1.0.0"
 
 
+def test_a_version_with_build_metadata_is_found_in_its_file(
+    store: Store, packages: Packages, layout: Layout
+) -> None:
+    store.add("app", "1.0.0+build.1", RUN, files={"run.sh": "hi"})
+
+    (recipe,) = resolve({"thing/hub-1": {"app": "1.0.0"}}, packages)
+    packages.fetch(recipe)
+
+    assert names(packages, app="1.0.0+build.1") == ["app 1.0.0+build.1"]
+    assert packages.installed("app", "1.0.0+build.1") == recipe
+
+
 def test_a_conflict_says_who_wants_what(store: Store, packages: Packages) -> None:
     store.add("app", "1.0.0", RUN, needs=needs(model="^1.0.0"))
     store.add("other", "2.0.0", RUN, needs=needs(model="^2.0.0"))

@@ -43,14 +43,15 @@ class Packages:
     def versions(self, name: str) -> list[Version]:
         """The versions that can be had, here or in the store."""
         folder = self._components / name
-        found = set()
+        found: dict[str, Version] = {}
         for path in folder.iterdir() if folder.is_dir() else ():
             if path.suffix in _SUFFIXES and not path.name.startswith("."):
                 try:
-                    found.add(parse_version(path.name.removesuffix(path.suffix)))
+                    version = parse_version(path.name.removesuffix(path.suffix))
                 except VersionError:
                     continue
-        return sorted(found)
+                found[str(version)] = version
+        return sorted(found.values(), key=lambda version: (version, version.build))
 
     def recipe(self, name: str, version: Version) -> Recipe:
         """From the store. Raises PackageFault or RecipeError."""
