@@ -1,5 +1,6 @@
 """What comes onto the device is exactly what was published, and can do no harm while it arrives."""
 
+import io
 import os
 import shutil
 import stat
@@ -246,6 +247,72 @@ def test_an_archive_that_is_too_large_unpacked_is_refused(
         unpack(archive, tmp_path / "code", ZIP)
 
     assert not (tmp_path / "code").exists()
+
+
+def damaged_archive(method: int, *bytes_from_data: int) -> bytes:
+    """With an entry `a`, whose content is wrong at these places."""
+    with io.BytesIO() as held:
+        with zipfile.ZipFile(held, "w", method) as archive:
+            archive.writestr("a", "xyz" * 100)
+        raw = bytearray(held.getvalue())
+    for at in bytes_from_data:
+        raw[30 + len("a") + at] ^= 0xFF
+    return bytes(raw)
+
+
+@pytest.mark.parametrize(
+    ("method", "places"),
+    [
+        (zipfile.ZIP_DEFLATED, (0, 1, 2)),
+        (zipfile.ZIP_LZMA, (5, 9, 12)),
+        (zipfile.ZIP_BZIP2, (12,)),
+        (zipfile.ZIP_STORED, (0,)),
+    ],
+    ids=["deflate", "lzma", "bzip2", "checksum"],
+)
+def test_an_archive_whose_content_is_damaged_is_refused_with_the_entry(
+    tmp_path: Path, method: int, places: tuple[int, ...]
+) -> None:
+    archive = tmp_path / "code.zip"
+    archive.write_bytes(damaged_archive(method, *places))
+
+    with pytest.raises(PackageFault, match=r"s3://b/code\.zip: 'a' cannot be unpacked: "):
+        unpack(archive, tmp_path / "code", ZIP)
+
+    assert list(tmp_path.iterdir()) == [archive]
+
+
+@pytest.mark.parametrize(
+    ("entries", "wrong"),
+    [
+        (("a", "a/b"), "a/b"),
+        (("a/b", "a"), "a"),
+        (("x" * 300,), "x" * 200),
+    ],
+    ids=["file, then folder", "folder, then file", "too long"],
+)
+def test_an_archive_that_no_folder_can_hold_is_refused_with_the_entry(
+    tmp_path: Path, entries: tuple[str, ...], wrong: str
+) -> None:
+    archive = archive_of(tmp_path / "code.zip", *((name, 0o100644) for name in entries))
+
+    with pytest.raises(PackageFault, match=rf"code\.zip: '{wrong}' cannot be unpacked: "):
+        unpack(archive, tmp_path / "code", ZIP)
+
+    assert list(tmp_path.iterdir()) == [archive]
+
+
+def test_an_archive_may_hold_its_own_folder(tmp_path: Path) -> None:
+    """As `zip -r code.zip .` makes it."""
+    archive = tmp_path / "code.zip"
+    with zipfile.ZipFile(archive, "w") as content:
+        content.writestr("./", "")
+        content.writestr("./a/", "")
+        content.writestr("./a/b", "x")
+
+    unpack(archive, tmp_path / "code", ZIP)
+
+    assert (tmp_path / "code/a/b").read_text() == "x"
 
 
 def test_something_else_than_a_zip_is_refused(tmp_path: Path) -> None:

@@ -103,6 +103,19 @@ def test_a_global_lifecycle_is_chosen_by_the_manifests_selections() -> None:
     ("wrong", "field"),
     [
         (recipe(RecipeFormatVersion="2021"), "RecipeFormatVersion"),
+        (
+            with_manifest(Artifacts=[{"Uri": "s3://b/1/a.zip"}, {"Uri": "s3://b/2/a.zip"}]),
+            "Artifacts[1].Uri: the file 'a.zip' is that of s3://b/1/a.zip",
+        ),
+        (
+            with_manifest(
+                Artifacts=[
+                    {"Uri": "s3://b/a.zip", "Unarchive": "ZIP"},
+                    {"Uri": "s3://b/a.jar", "Unarchive": "ZIP"},
+                ]
+            ),
+            "Artifacts[1].Uri: the folder 'a' is that of s3://b/a.zip",
+        ),
         (recipe(ComponentName="../up"), "ComponentName"),
         (recipe(ComponentName=".."), "ComponentName"),
         (recipe(ComponentName="x" * 129), "ComponentName"),

@@ -74,12 +74,7 @@ class _Reader:
             version=version,
             defaults=self._defaults(),
             dependencies=self._dependencies(),
-            artifacts=tuple(
-                self._artifact(f"{where}.Artifacts[{at}]", entry)
-                for at, entry in enumerate(
-                    fields.list(f"{where}.Artifacts", manifest.get("artifacts"))
-                )
-            ),
+            artifacts=self._artifacts(f"{where}.Artifacts", manifest.get("artifacts")),
             steps=lifecycle.steps,
             environment=lifecycle.environment,
             error_reset_seconds=lifecycle.error_reset_seconds,
@@ -193,6 +188,22 @@ class _Reader:
         if own or not everything:
             return f"{where}.Lifecycle", own
         return "Lifecycle", select(self._fields, everything, selections, self._nucleus)
+
+    def _artifacts(self, where: str, given: Any) -> tuple[Artifact, ...]:
+        found: list[Artifact] = []
+        for at, entry in enumerate(self._fields.list(where, given)):
+            artifact = self._artifact(f"{where}[{at}]", entry)
+            for other in found:
+                clash = ""
+                if artifact.file == other.file:
+                    clash = f"file {artifact.file!r}"
+                elif artifact.unzip and other.unzip and artifact.folder == other.folder:
+                    clash = f"folder {artifact.folder!r}"
+                if clash:
+                    reason = f"the {clash} is that of {other.uri} already; give it another name"
+                    raise self._fields.error(f"{where}[{at}].Uri", reason)
+            found.append(artifact)
+        return tuple(found)
 
     def _artifact(self, where: str, given: Any) -> Artifact:
         fields = self._fields

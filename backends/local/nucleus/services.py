@@ -100,7 +100,7 @@ class Services:
         if known is None or known.state is State.BROKEN:
             return True
         text = lifecycle_text(recipe, self._variables(recipe, recipes, configuration).replace)
-        return known.recipe.version != recipe.version or known.lifecycle != text
+        return str(known.recipe.version) != str(recipe.version) or known.lifecycle != text
 
     async def replace(self, names: Sequence[str], recipes: Mapping[str, Recipe]) -> None:
         """Stops those of `names` that run, dependents first, and starts them from `recipes`."""
