@@ -210,6 +210,64 @@ def test_dependents_wait_until_what_they_need_runs(tmp_path: Path) -> None:
     assert ended == ["app", "model"]
 
 
+def soft(name: str) -> dict[str, Any]:
+    return {name: {"VersionRequirement": "*", "DependencyType": "SOFT"}}
+
+
+@pytest.mark.parametrize("lifecycle", [{"Startup": "exit 7"}, {"Install": "exit 7"}])
+def test_what_is_needed_softly_may_be_broken_itself_or_by_what_it_needs(
+    tmp_path: Path, lifecycle: dict[str, str]
+) -> None:
+    """A model that does not start must not keep the alarm from ringing."""
+
+    async def act(device: Device) -> None:
+        device.add("broken", lifecycle)
+        device.add("between", {"Run": "true"}, needs={"broken": {"VersionRequirement": "*"}})
+        device.add("app", {"Run": "exec sleep 100"}, needs={**soft("broken"), **soft("between")})
+
+        await device.start()
+
+        await device.reaches("app", State.RUNNING)
+        await device.reaches("broken", State.BROKEN)
+        assert device.services["between"].state is State.INSTALLED
+
+    played(tmp_path, act)
+
+
+def test_what_is_needed_softly_starts_before_when_it_starts_at_all(tmp_path: Path) -> None:
+    async def act(device: Device) -> None:
+        device.add("helper", {"Install": "sleep 0.3", "Startup": "sleep 0.3"})
+        device.add("app", {"Run": "exec sleep 100"}, needs=soft("helper"))
+
+        await device.start()
+        await device.reaches("app", State.RUNNING)
+
+        started = [entry for entry in device.states if entry[1] is State.RUNNING]
+        assert started == [("helper", State.RUNNING), ("app", State.RUNNING)]
+
+    played(tmp_path, act)
+
+
+def test_a_needed_component_that_shuts_down_has_run(tmp_path: Path) -> None:
+    async def act(device: Device) -> None:
+        last = "touch stops; until [ -e go ]; do sleep 0.05; done"
+        first = "until [ -e ../once/stops ]; do sleep 0.05; done"
+        device.add("once", {"Run": "true", "Shutdown": last})
+        device.add(
+            "app",
+            {"Install": first, "Run": "exec sleep 100"},
+            needs={"once": {"VersionRequirement": "*"}},
+        )
+
+        await device.start()
+        await device.reaches("app", State.RUNNING)
+
+        assert device.services["once"].state is State.STOPPING
+        (device.work("once") / "go").touch()
+
+    played(tmp_path, act)
+
+
 @pytest.mark.parametrize(("kind", "starts"), [("HARD", 2), ("SOFT", 1)])
 def test_a_failing_dependency_restarts_only_those_that_hold_it_hard(
     tmp_path: Path, kind: str, starts: int
