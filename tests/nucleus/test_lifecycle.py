@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from backends.local.nucleus.configuration import Configuration
@@ -14,6 +16,7 @@ from backends.local.nucleus.ipc import Tokens
 from backends.local.nucleus.kind import CLASSIC, Nucleus
 from backends.local.nucleus.layout import Layout
 from backends.local.nucleus.packages import Packages
+from backends.local.nucleus.process import GRACE_SECONDS
 from backends.local.nucleus.recipe import Recipe
 from backends.local.nucleus.recipe_reader import this_platform
 from backends.local.nucleus.service import Service, State
@@ -156,6 +159,22 @@ def test_three_errors_from_one_state_break_a_component_and_recover_runs_between(
     assert device.of("app").count(State.ERRORED) == 3
     assert device.of("app")[-1] is State.BROKEN
     assert (device.work("app") / "recovered").read_text() == "again\nagain\n"
+
+
+def test_a_component_that_kills_its_guard_is_an_error_like_any_other(tmp_path: Path) -> None:
+    async def act(device: Device) -> None:
+        device.add("app", {"Run": "sleep 100 & echo child $!; kill -9 $PPID; exec sleep 100"})
+        await device.start()
+
+        await device.until(lambda: State.ERRORED in device.of("app"), GRACE_SECONDS / 2)
+        await device.reaches("app", State.BROKEN)
+
+        assert "Run ended with exit status 137" in device.services["app"].reason
+        children = {int(pid) for pid in re.findall(r"child (\d+)", device.log("app"))}
+        assert len(children) == 3
+        await device.until(lambda: not any(map(psutil.pid_exists, children)), GRACE_SECONDS)
+
+    played(tmp_path, act)
 
 
 def test_a_component_that_recovers_in_time_goes_on(tmp_path: Path) -> None:
