@@ -45,6 +45,7 @@ class CoreDevices:
     def ensure_cloud(self) -> Background:
         """The cloud side, started if need be; devices can connect when this returns.
 
+        Except to a given broker (EDGEWARD_MQTT__HOST) that is away: they connect when it is there.
         Raises BackendUnavailableError, which names a port that is taken.
         """
         log = self._cloud / "cloud.log"
