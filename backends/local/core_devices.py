@@ -102,8 +102,11 @@ class CoreDevices:
         return things
 
     def stop_device(self, thing: str) -> bool:
-        """Ends the device and its components; whether it ran."""
-        check_thing(thing)
+        """Ends the device and its components; whether it ran.
+
+        Raises InvalidInputError when there is no such thing.
+        """
+        self.device(thing)
         root = self._thing(thing)
         crew = crew_of(self._crews, root)
         if crew is None:
