@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from pathlib import Path
 
 import psutil
@@ -76,6 +77,18 @@ def test_what_left_the_scripts_own_group_is_ended_with_it(tmp_path: Path) -> Non
         assert not away.is_running()
 
     asyncio.run(scenario())
+
+
+def test_a_script_that_is_stopped_as_it_begins_needs_no_grace(tmp_path: Path) -> None:
+    async def scenario() -> float:
+        began = time.monotonic()
+        for milliseconds in range(10):
+            script = await start(tmp_path, "exec sleep 100", [])
+            await asyncio.sleep(milliseconds / 1000)
+            await script.stop()
+        return time.monotonic() - began
+
+    assert asyncio.run(scenario()) < GRACE_SECONDS
 
 
 def test_a_script_that_kills_its_guard_takes_all_that_it_started_with_it(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ A guard is a child subreaper, so nothing that the script starts can get away fro
 program above the guards: what a guard leaves that was killed, by its own script say, it kills.
 """
 
+import contextlib
 import ctypes
 import gc
 import json
@@ -157,6 +158,8 @@ def _start(command: list[str], libc: ctypes.CDLL, status_fd: int) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     child = os.fork()
     if child:
+        with contextlib.suppress(OSError):  # as the child does: whoever comes first
+            os.setpgid(child, child)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         return child
     os.setpgid(0, 0)
