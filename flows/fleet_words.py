@@ -56,12 +56,18 @@ def _merge(text: str) -> dict[str, dict[str, Any]]:
     """A JSON object, or a file that holds one."""
     if not text:
         return {}
+    inline = text.lstrip().startswith("{")
+    remedy = "Give a JSON object, or a file that holds one."
     try:
-        content = text if text.lstrip().startswith("{") else Path(text).read_text(encoding="utf-8")
+        content = text if inline else Path(text).read_text(encoding="utf-8")
         value = parse_json(content, MAX_DEPTH + 1)  # a configuration for each component
-    except (OSError, ValueError) as error:
-        remedy = "Give a JSON object, or a file that holds one."
+    except OSError as error:
         raise InvalidInputError("--merge", str(error), remedy) from error
+    except ValueError as error:
+        reason = str(error) if inline else f"{text}: {error}"
+        raise InvalidInputError("--merge", reason, remedy) from error
+    if not isinstance(value, dict):
+        raise InvalidInputError("--merge", f"{text} holds no JSON object", remedy)
     wrong = [name for name, part in value.items() if not isinstance(part, dict)]
     if wrong:
         remedy = 'Write {"component": {"key": value}}.'

@@ -45,6 +45,7 @@ class CoreDevices:
     def ensure_cloud(self) -> Background:
         """The cloud side, started if need be; devices can connect when this returns.
 
+        Except to a given broker (EDGEWARD_MQTT__HOST) that is away: they connect when it is there.
         Raises BackendUnavailableError, which names a port that is taken.
         """
         log = self._cloud / "cloud.log"
@@ -101,8 +102,11 @@ class CoreDevices:
         return things
 
     def stop_device(self, thing: str) -> bool:
-        """Ends the device and its components; whether it ran."""
-        check_thing(thing)
+        """Ends the device and its components; whether it ran.
+
+        Raises InvalidInputError when there is no such thing.
+        """
+        self.device(thing)
         root = self._thing(thing)
         crew = crew_of(self._crews, root)
         if crew is None:

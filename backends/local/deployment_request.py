@@ -62,7 +62,7 @@ class Policies(BaseModel):
 
 
 class IncreaseCriteria(BaseModel):
-    """Exactly one: each time so many things were notified, or have succeeded."""
+    """Each time so many things were notified, or have succeeded; of both, what comes first."""
 
     model_config = _CONFIG
 
@@ -70,9 +70,9 @@ class IncreaseCriteria(BaseModel):
     numberOfSucceededThings: _Count | None = None
 
     @model_validator(mode="after")
-    def _is_one(self) -> Self:
-        if (self.numberOfNotifiedThings is None) is (self.numberOfSucceededThings is None):
-            raise ValueError("give either numberOfNotifiedThings or numberOfSucceededThings")
+    def _is_there(self) -> Self:
+        if self.numberOfNotifiedThings is None and self.numberOfSucceededThings is None:
+            raise ValueError("give numberOfNotifiedThings, numberOfSucceededThings, or both")
         return self
 
 

@@ -353,9 +353,8 @@ Change = Callable[[dict[str, Any]], object]
             "rateIncreaseCriteria", id="criteria-missing"),
         pytest.param(lambda r: r.update(iotJobConfiguration={"jobExecutionsRolloutConfig": {
             "exponentialRate": {"baseRatePerMinute": 1, "incrementFactor": 2,
-                                "rateIncreaseCriteria": {"numberOfNotifiedThings": 1,
-                                                         "numberOfSucceededThings": 1}}}}),
-            "give either", id="two-criteria"),
+                                "rateIncreaseCriteria": {}}}}),
+            "give numberOfNotifiedThings, numberOfSucceededThings, or both", id="no-criterion"),
         pytest.param(lambda r: r.update(iotJobConfiguration={"abortConfig": {"criteriaList": [
             {"failureType": "ALL", "action": "CANCEL", "thresholdPercentage": 101,
              "minNumberOfExecutedThings": 1}]}}), "thresholdPercentage", id="percentage"),
