@@ -1,9 +1,10 @@
 """The parts of a deployment in the words and limits of Greengrass's own CreateDeployment."""
 
-import json
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from backends.json_text import parse_json
 
 # ruff: noqa: N815 - every field has the name that the API gives it
 
@@ -22,7 +23,7 @@ class ConfigurationUpdate(BaseModel):
     @field_validator("merge")
     @classmethod
     def _is_an_object(cls, text: str) -> str:
-        if not isinstance(json.loads(text), dict):
+        if not isinstance(parse_json(text), dict):
             raise ValueError("must be a JSON object")  # noqa: TRY004 - the input's fault
         return text
 
@@ -57,7 +58,7 @@ class Policies(BaseModel):
 
 
 class IncreaseCriteria(BaseModel):
-    """Exactly one: each time so many things were notified, or have succeeded."""
+    """Each time so many things were notified, or have succeeded; of both, what comes first."""
 
     model_config = _CONFIG
 
@@ -65,9 +66,9 @@ class IncreaseCriteria(BaseModel):
     numberOfSucceededThings: _Count | None = None
 
     @model_validator(mode="after")
-    def _is_one(self) -> Self:
-        if (self.numberOfNotifiedThings is None) is (self.numberOfSucceededThings is None):
-            raise ValueError("give either numberOfNotifiedThings or numberOfSucceededThings")
+    def _is_there(self) -> Self:
+        if self.numberOfNotifiedThings is None and self.numberOfSucceededThings is None:
+            raise ValueError("give numberOfNotifiedThings, numberOfSucceededThings, or both")
         return self
 
 

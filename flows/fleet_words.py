@@ -1,11 +1,11 @@
 """What a person writes behind `edgeward deploy`, in the words of a deployment request."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from backends.errors import InvalidInputError
+from backends.json_text import MAX_DEPTH, parse_json
 from backends.local.deployment_request import DeploymentRequest, new_request
 from backends.local.targets import parse_target
 
@@ -56,12 +56,18 @@ def _merge(text: str) -> dict[str, dict[str, Any]]:
     """A JSON object, or a file that holds one."""
     if not text:
         return {}
+    inline = text.lstrip().startswith("{")
+    remedy = "Give a JSON object, or a file that holds one."
     try:
-        content = text if text.lstrip().startswith("{") else Path(text).read_text(encoding="utf-8")
-        value = json.loads(content)
-    except (OSError, ValueError) as error:
-        remedy = "Give a JSON object, or a file that holds one."
+        content = text if inline else Path(text).read_text(encoding="utf-8")
+        value = parse_json(content, MAX_DEPTH + 1)  # a configuration for each component
+    except OSError as error:
         raise InvalidInputError("--merge", str(error), remedy) from error
+    except ValueError as error:
+        reason = str(error) if inline else f"{text}: {error}"
+        raise InvalidInputError("--merge", reason, remedy) from error
+    if not isinstance(value, dict):
+        raise InvalidInputError("--merge", f"{text} holds no JSON object", remedy)
     wrong = [name for name, part in value.items() if not isinstance(part, dict)]
     if wrong:
         remedy = 'Write {"component": {"key": value}}.'

@@ -111,17 +111,20 @@ def _show_results(results: Iterable[DeviceResult], as_json: bool) -> None:
 
 def show_devices(name: str | None, as_json: bool) -> None:
     """Print the devices of this machine, or the one named."""
-    devices = [fleet().device(name)] if name else fleet().devices()
-    deployments = fleet().deployments_to(name) if name else []
+    devices = fleet().devices() if name is None else [fleet().device(name)]
+    deployments = [] if name is None else fleet().deployments_to(name)
     if as_json:
         tables = [asdict(device) for device in devices]
-        shown = {**tables[0], "deployments": deployments} if name else tables
+        shown = {**tables[0], "deployments": deployments} if name is not None else tables
         sys.stdout.write(json.dumps(shown, indent=2) + "\n")
         return
     if not devices:
         sys.stderr.write("no device on this machine yet: `edgeward run` makes one\n")
         return
     Console().print(_device_table(devices))
+    for device in devices:
+        if device.damaged:
+            sys.stderr.write(f"{device.thing}: its state could not be read; see {device.damaged}\n")
     if deployments:
         Console().print("", _deployment_table(deployments))
 

@@ -45,6 +45,7 @@ class CoreDevices:
     def ensure_cloud(self) -> Background:
         """The cloud side, started if need be; devices can connect when this returns.
 
+        Except to a given broker (EDGEWARD_MQTT__HOST) that is away: they connect when it is there.
         Raises BackendUnavailableError, which names a port that is taken.
         """
         log = self._cloud / "cloud.log"
@@ -101,8 +102,11 @@ class CoreDevices:
         return things
 
     def stop_device(self, thing: str) -> bool:
-        """Ends the device and its components; whether it ran."""
-        check_thing(thing)
+        """Ends the device and its components; whether it ran.
+
+        Raises InvalidInputError when there is no such thing.
+        """
+        self.device(thing)
         root = self._thing(thing)
         crew = crew_of(self._crews, root)
         if crew is None:
@@ -141,13 +145,15 @@ class CoreDevices:
         if not (root / "config/device.json").is_file():
             remedy = "See `edgeward device list`, or start it with `edgeward device start`."
             raise InvalidInputError(thing, "there is no such device", remedy)
+        kept = root / "config/state.json.damaged"
+        damaged = str(kept) if kept.exists() else ""
         process = self._player(thing)
         if process is None:
             network = not (root / OFFLINE).exists()
             state = read_json(root / "config/state.json") or {}
-            return stopped(thing, state, network, known_kind(root))
+            return stopped(thing, state, network, known_kind(root), damaged)
         status = read_json(root / "status.json") or {}
-        return running(thing, process.pid, status, known_kind(root))
+        return running(thing, process.pid, status, known_kind(root), damaged)
 
     def set_network(self, thing: str, on: bool) -> None:
         """Takes the device's network away, or gives it back; both outlast a restart of the device.

@@ -120,9 +120,13 @@ class Deployments:
         return record
 
     def index(self) -> dict[str, list[str]]:
-        """Each target's deployments, oldest first."""
+        """Each target's deployments, oldest first. Raises InvalidInputError."""
+        if not self._index.exists():
+            return {}
         stored = (read_json(self._index) or {}).get("targets")
-        return stored if isinstance(stored, dict) else {}
+        if not isinstance(stored, dict) or not all(map(_are_ids, stored.values())):
+            raise _damaged(self._index, 'it is not {"targets": {"TARGET": ["DEPLOYMENT", …]}}')
+        return stored
 
     def changed(self) -> tuple[int, ...]:
         """Differs when there are other deployments than before."""
@@ -140,22 +144,21 @@ class Deployments:
             raise InvalidInputError(
                 f"deployment {identifier}", "there is no such deployment", remedy
             )
-        request = DeploymentRequest.model_validate(stored["request"])
-        return Record(identifier, int(stored["revision"]), int(stored["created"]), request)
+        try:
+            request = DeploymentRequest.model_validate(stored["request"])
+            return Record(identifier, int(stored["revision"]), int(stored["created"]), request)
+        except (KeyError, TypeError, ValueError) as error:
+            raise _damaged(self._folder / f"{identifier}.json", repr(error)) from error
 
     def progress(self, identifier: str) -> Progress:
-        stored = read_json(self._folder / f"{identifier}.state.json")
-        if stored is None:
+        """Raises InvalidInputError when it is there, and cannot be read."""
+        path = self._folder / f"{identifier}.state.json"
+        if not path.exists():
             return Progress()
-        return Progress(
-            DeploymentStatus(stored["status"]),
-            stored["reason"],
-            stored["next_at"],
-            {
-                thing: Execution(**{**execution, "status": Status(execution["status"])})
-                for thing, execution in stored["executions"].items()
-            },
-        )
+        try:
+            return _progress(read_json(path) or {})
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise _damaged(path, repr(error)) from error
 
     def save(self, identifier: str, progress: Progress) -> None:
         """For the rollout driver alone."""
@@ -254,6 +257,26 @@ def _stored(record: Record) -> dict[str, Any]:
 
 def _as_table(execution: Execution) -> dict[str, Any]:
     return {name: getattr(execution, name) for name in Execution.__dataclass_fields__}
+
+
+def _progress(stored: Mapping[str, Any]) -> Progress:
+    return Progress(
+        DeploymentStatus(stored["status"]),
+        stored["reason"],
+        stored["next_at"],
+        {
+            thing: Execution(**{**execution, "status": Status(execution["status"])})
+            for thing, execution in stored["executions"].items()
+        },
+    )
+
+
+def _damaged(path: Path, reason: str) -> InvalidInputError:
+    return InvalidInputError(str(path), f"it is damaged: {reason}", "Mend it, or delete it.")
+
+
+def _are_ids(identifiers: object) -> bool:
+    return isinstance(identifiers, list) and all(isinstance(one, str) for one in identifiers)
 
 
 def _is_id(text: str) -> bool:

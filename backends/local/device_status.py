@@ -16,7 +16,8 @@ class ComponentStatus:
 class DeviceStatus:
     """A thing as it is now; what its components were, when it does not run.
 
-    `network` is false while the device was told to be offline.
+    `network` is false while the device was told to be offline. `damaged` is the file of a state
+    that it could not read, until somebody deletes that file.
     """
 
     thing: str
@@ -27,9 +28,12 @@ class DeviceStatus:
     last_deployment: Mapping[str, str] | None = None
     network: bool = True
     nucleus: str = "classic"
+    damaged: str = ""
 
 
-def running(thing: str, pid: int, status: Mapping[str, Any], nucleus: str) -> DeviceStatus:
+def running(
+    thing: str, pid: int, status: Mapping[str, Any], nucleus: str, damaged: str
+) -> DeviceStatus:
     """Of a process `pid`, by the status file that it keeps."""
     components = {
         name: ComponentStatus(str(c["version"]), str(c["state"]), str(c.get("reason", "")))
@@ -37,14 +41,17 @@ def running(thing: str, pid: int, status: Mapping[str, Any], nucleus: str) -> De
     }
     connected, network = bool(status.get("connected")), bool(status.get("network", True))
     last = status.get("deployment")
-    return DeviceStatus(thing, True, pid, connected, components, last, network, nucleus)
+    return DeviceStatus(thing, True, pid, connected, components, last, network, nucleus, damaged)
 
 
-def stopped(thing: str, state: Mapping[str, Any], network: bool, nucleus: str) -> DeviceStatus:
+def stopped(
+    thing: str, state: Mapping[str, Any], network: bool, nucleus: str, damaged: str
+) -> DeviceStatus:
     """Of a device that is off, by the state that it would come back with."""
+    known = state.get("components")
     components = {
         name: ComponentStatus(str(version), "STOPPED")
-        for name, version in state.get("components", {}).items()
+        for name, version in (known.items() if isinstance(known, Mapping) else ())
     }
     last = state.get("deployment")
-    return DeviceStatus(thing, False, None, False, components, last, network, nucleus)
+    return DeviceStatus(thing, False, None, False, components, last, network, nucleus, damaged)

@@ -16,9 +16,9 @@ def write_json(path: Path, value: Any, mode: int = 0o644, *, durable: bool = Tru
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """The object in `path`; None when there is none, or it is no JSON object."""
+    """The object in `path`; None when there is none, or it is no JSON object that can be read."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -19,8 +19,14 @@ class Groups:
         self._path = path
 
     def all(self) -> dict[str, list[str]]:
-        stored = (read_json(self._path) or {}).get("groups")
-        return stored if isinstance(stored, dict) else {}
+        """Empty where there is no file. Raises InvalidInputError when it cannot be read."""
+        if not self._path.exists():
+            return {}
+        groups = (read_json(self._path) or {}).get("groups")
+        if not isinstance(groups, dict) or not all(map(_are_names, groups.values())):
+            reason = 'it is not {"groups": {"GROUP": ["thing", …]}}'
+            raise InvalidInputError(str(self._path), reason, "Mend it, or delete it.")
+        return groups
 
     def members(self, group: str) -> list[str]:
         """Raises InvalidInputError when there is no such group."""
@@ -65,6 +71,10 @@ def check_group(group: str) -> str:
         remedy = "Use 1 to 128 letters, digits, ':', '_' or '-'."
         raise InvalidInputError("group", f"{group!r} is no thing group's name", remedy)
     return group
+
+
+def _are_names(things: object) -> bool:
+    return isinstance(things, list) and all(isinstance(thing, str) for thing in things)
 
 
 def _unknown(group: str, groups: Mapping[str, object]) -> InvalidInputError:

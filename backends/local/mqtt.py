@@ -20,10 +20,16 @@ PING_TIMEOUT_MS = 5_000
 OPERATION_SECONDS = 10.0
 BACK_OFF_SECONDS = (0.1, 10.0)
 POLL_SECONDS = 0.2
+TRIES = 5
+"""Of one filter; a broker may end the connection instead of refusing it."""
 
 
 class LinkLostError(Exception):
     """The broker did not confirm; the message may or may not have arrived."""
+
+
+class FilterRefusedError(Exception):
+    """The broker does not take the subscription, and it will not be tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,7 @@ class MqttLink:
         self._receive = receive
         self._changed = changed
         self._filters: dict[str, int] = {}
+        self._failures: dict[str, int] = {}  # of filters, in succession
         self._lost = asyncio.Event()
         self._connection: Any = None
 
@@ -91,25 +98,23 @@ class MqttLink:
         connection = self._connection
         if connection is None:
             raise LinkLostError("not connected")
-        try:
-            future, _ = connection.publish(topic, payload, _qos(qos), retain)
-        except Exception as error:  # AwsCrtError, its subclasses, and what Python adds
-            raise LinkLostError(str(error)) from error
-        await self._finish(future)
+        await self._ask(connection.publish, topic, payload, _qos(qos), retain)
 
     async def subscribe(self, topic_filter: str, qos: int) -> None:
-        """Remembered: made again at every connection. What fails now is tried again then."""
+        """Remembered: made again at every connection. What fails now is tried again then.
+
+        Raises FilterRefusedError.
+        """
         self._filters[topic_filter] = max(qos, self._filters.get(topic_filter, 0))
         if self._connection is not None:
             with contextlib.suppress(LinkLostError):
                 await self._subscribe(topic_filter)
 
     async def unsubscribe(self, topic_filter: str) -> None:
-        self._filters.pop(topic_filter, None)
+        self._forget(topic_filter)
         if self._connection is not None:
-            future, _ = self._connection.unsubscribe(topic_filter)
             with contextlib.suppress(LinkLostError):
-                await self._finish(future)
+                await self._ask(self._connection.unsubscribe, topic_filter)
 
     async def _connect(self) -> bool:
         broker = self._find()
@@ -120,10 +125,9 @@ class MqttLink:
         connection = self._new_connection(broker, loop, lost)
         try:
             async with asyncio.timeout(OPERATION_SECONDS):
-                await asyncio.wrap_future(connection.connect())
+                await _settled(connection.connect())
             self._connection = connection
-            for topic_filter in list(self._filters):
-                await self._subscribe(topic_filter)
+            await self._subscribe_again(lost)
         except Exception as error:  # noqa: BLE001 - AwsCrtError, its subclasses, and what Python adds
             logger.info("%s: no connection to the broker: %s", self._client_id, error)
             self._connection = connection
@@ -139,10 +143,6 @@ class MqttLink:
     ) -> Any:
         from awscrt import io, mqtt
 
-        def tell(callback: Callable[..., object], *arguments: object) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed already
-                loop.call_soon_threadsafe(callback, *arguments)
-
         connection = mqtt.Connection(
             client=mqtt.Client(io.ClientBootstrap.get_or_create_static_default()),
             host_name=broker.host,
@@ -157,27 +157,72 @@ class MqttLink:
             ping_timeout_ms=PING_TIMEOUT_MS,
             protocol_operation_timeout_ms=int(OPERATION_SECONDS * 1000),
             disable_metrics=True,  # they would ride on the user name, and no password fits it
-            on_connection_interrupted=lambda **_: tell(lost.set),
+            on_connection_interrupted=lambda **_: _tell(loop, lost.set),
         )
         connection.on_message(
-            lambda topic, payload, **_: tell(self._receive, topic, bytes(payload))
+            lambda topic, payload, **_: _tell(loop, self._receive, topic, bytes(payload))
         )
         return connection
 
+    async def _subscribe_again(self, lost: asyncio.Event) -> None:
+        """One filter's failure is no other's, unless it ends the connection: those come last."""
+        for topic_filter in sorted(self._filters, key=lambda known: self._failures.get(known, 0)):
+            try:
+                await self._subscribe(topic_filter)
+            except FilterRefusedError:
+                pass  # logged, and forgotten
+            except LinkLostError as error:
+                if lost.is_set():
+                    raise
+                logger.warning(
+                    "%s: no subscription to %r: %s", self._client_id, topic_filter, error
+                )
+
     async def _subscribe(self, topic_filter: str) -> None:
-        future, _ = self._connection.subscribe(topic_filter, _qos(self._filters[topic_filter]))
-        await self._finish(future)
+        """Raises LinkLostError, and FilterRefusedError when there is no use in trying again."""
+        from awscrt.mqtt import SubscribeError
+
+        qos = self._filters.get(topic_filter)
+        if qos is None:  # nobody wants it any more
+            return
+        try:
+            await self._ask(self._connection.subscribe, topic_filter, _qos(qos))
+        except LinkLostError as error:
+            failures = self._failures[topic_filter] = self._failures.get(topic_filter, 0) + 1
+            if failures < TRIES and not isinstance(error.__cause__, SubscribeError):
+                raise
+            self._forget(topic_filter)
+            logger.error(  # noqa: TRY400 - no fault of ours
+                "%s: the broker does not take the filter %r: %s",
+                self._client_id,
+                topic_filter,
+                error,
+            )
+            raise FilterRefusedError(f"the broker does not take {topic_filter!r}") from error
+        self._failures.pop(topic_filter, None)
+
+    def _forget(self, topic_filter: str) -> None:
+        self._filters.pop(topic_filter, None)
+        self._failures.pop(topic_filter, None)
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(Exception):
-                await asyncio.shield(_within(asyncio.wrap_future(connection.disconnect())))
+                await asyncio.shield(_within(_settled(connection.disconnect())))
+
+    async def _ask(self, request: "Callable[..., tuple[Future[Any], int]]", *what: object) -> None:
+        """Returns when it is confirmed. Raises LinkLostError."""
+        try:
+            future, _ = request(*what)
+        except Exception as error:  # AwsCrtError, its subclasses, and what Python adds
+            raise LinkLostError(str(error)) from error
+        await self._finish(future)
 
     async def _finish(self, future: "Future[Any]") -> None:
         """Waits for a confirmation, but not longer than the connection lasts."""
         lost = asyncio.ensure_future(self._lost.wait())
-        done = asyncio.wrap_future(future)
+        done = asyncio.ensure_future(_settled(future))
         try:
             await asyncio.wait({lost, done}, return_when="FIRST_COMPLETED")
             if not done.done():
@@ -187,6 +232,23 @@ class MqttLink:
         finally:
             lost.cancel()
             done.cancel()
+
+
+async def _settled(future: "Future[Any]") -> None:
+    """Waits, and raises what it holds. A future of the SDK must not be cancelled: it sets it."""
+    loop = asyncio.get_running_loop()
+    settled = asyncio.Event()
+    future.add_done_callback(lambda _: _tell(loop, settled.set))
+    await settled.wait()
+    future.result()
+
+
+def _tell(
+    loop: asyncio.AbstractEventLoop, callback: Callable[..., object], *arguments: object
+) -> None:
+    """From a thread of the SDK."""
+    with contextlib.suppress(RuntimeError):  # the loop is closed already
+        loop.call_soon_threadsafe(callback, *arguments)
 
 
 async def _within(work: Awaitable[object]) -> None:

@@ -46,10 +46,11 @@ def rate_per_minute(config: RolloutConfig, notified: int, succeeded: int) -> flo
     if growing is None:
         return None if limit is None else float(limit)
     criteria = growing.rateIncreaseCriteria
-    if criteria.numberOfNotifiedThings is not None:
-        increases = notified // criteria.numberOfNotifiedThings
-    else:
-        increases = succeeded // (criteria.numberOfSucceededThings or 1)
+    reached = (
+        (notified, criteria.numberOfNotifiedThings),
+        (succeeded, criteria.numberOfSucceededThings),
+    )
+    increases = max(things // every for things, every in reached if every)
     rate = float(growing.baseRatePerMinute)
     for _ in range(increases):
         if rate >= 1000:  # noqa: PLR2004 - the most that AWS notifies in a minute

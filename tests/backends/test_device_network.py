@@ -4,6 +4,7 @@ What would break for a user: a device that is away counts as failed, or forgets 
 """
 
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,9 +13,10 @@ import pytest
 
 from backends.errors import DeploymentError, InvalidInputError
 from backends.local.fleet import LocalFleet
-from backends.settings import Settings
+from backends.settings import MqttSettings, Settings
 from tests.command_line import edgeward
 from tests.fakes.component_store import Store
+from tests.fakes.open_broker import open_broker
 
 pytestmark = pytest.mark.slow
 
@@ -67,6 +69,28 @@ def test_what_is_deployed_to_a_device_that_is_offline_is_pending_and_not_failed(
 
     fleet.deploy_locally(THING, remove=["tool"])
     assert set(fleet.device(THING).components) == {"app"}
+
+
+def test_a_device_starts_without_the_broker_that_it_was_given_and_connects_when_that_is_there(
+    home: Path,
+) -> None:
+    Store(home).add("tool", "1.0.0", SLEEP)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    broker = MqttSettings(host="127.0.0.1", port=port)
+    fleet = LocalFleet(Settings(home=home, mqtt=broker), deploy_seconds=60, settle_seconds=0)
+
+    try:
+        fleet.start_device(THING)
+        assert (fleet.device(THING).running, fleet.device(THING).connected) == (True, False)
+        assert set(fleet.deploy_locally(THING, {"tool": "1.0.0"}).components) == {"tool"}
+
+        with open_broker(port):
+            until(lambda: fleet.device(THING).connected)
+            log = home / "cloud/cloud.log"
+            until(lambda: f"connected to 127.0.0.1:{port}" in log.read_text())
+    finally:
+        fleet.stop_everything()
 
 
 def test_a_local_deployment_that_fails_says_why(fleet: LocalFleet) -> None:

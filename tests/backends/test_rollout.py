@@ -85,6 +85,18 @@ def test_a_rate_that_waits_for_successes_does_not_grow_without_them() -> None:
     assert rate_per_minute(rollout, 1000, 20) == 45
 
 
+@pytest.mark.parametrize(
+    ("notified", "succeeded", "rate"),
+    [(9, 4, 5), (10, 4, 10), (9, 5, 10), (20, 5, 20), (10, 15, 40)],
+)
+def test_of_two_criteria_the_one_that_is_reached_first_counts(
+    notified: int, succeeded: int, rate: float
+) -> None:
+    rollout = growing(5, 2, numberOfNotifiedThings=10, numberOfSucceededThings=5)
+
+    assert rate_per_minute(rollout, notified, succeeded) == rate
+
+
 def test_a_rate_grows_up_to_the_maximum_and_never_above_a_thousand() -> None:
     assert rate_per_minute(growing(5, 5, 30, numberOfNotifiedThings=1), 100, 0) == 30
     assert rate_per_minute(growing(5, 5, numberOfNotifiedThings=1), 10**9, 0) == 1000

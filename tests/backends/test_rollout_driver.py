@@ -353,9 +353,8 @@ Change = Callable[[dict[str, Any]], object]
             "rateIncreaseCriteria", id="criteria-missing"),
         pytest.param(lambda r: r.update(iotJobConfiguration={"jobExecutionsRolloutConfig": {
             "exponentialRate": {"baseRatePerMinute": 1, "incrementFactor": 2,
-                                "rateIncreaseCriteria": {"numberOfNotifiedThings": 1,
-                                                         "numberOfSucceededThings": 1}}}}),
-            "give either", id="two-criteria"),
+                                "rateIncreaseCriteria": {}}}}),
+            "give numberOfNotifiedThings, numberOfSucceededThings, or both", id="no-criterion"),
         pytest.param(lambda r: r.update(iotJobConfiguration={"abortConfig": {"criteriaList": [
             {"failureType": "ALL", "action": "CANCEL", "thresholdPercentage": 101,
              "minNumberOfExecutedThings": 1}]}}), "thresholdPercentage", id="percentage"),
@@ -380,3 +379,75 @@ def test_a_request_that_greengrass_would_refuse_is_refused_with_the_field(
         read_request(request)
 
     assert field in str(refused.value)
+
+
+def reason_of(cloud: Cloud, identifier: str) -> str:
+    return cloud.deployments.progress(identifier).reason
+
+
+def test_one_deployment_that_cannot_go_on_says_why_and_the_others_go_on(cloud: Cloud) -> None:
+    in_the_way = cloud.folder / "deployments/hub-1"
+    in_the_way.parent.mkdir(parents=True)
+    in_the_way.write_text("no folder")
+
+    stuck = cloud.begin(asked("thing/hub-1"))
+    other = cloud.begin(asked("thing/hub-2"))
+
+    assert cloud.has(other) == ["hub-2"]
+    assert cloud.status(stuck) == "ACTIVE"
+    assert reason_of(cloud, stuck).startswith("it waits: ")
+    assert str(in_the_way) in reason_of(cloud, stuck)
+    cloud.restart()
+    in_the_way.unlink()
+    cloud.step()
+    assert cloud.has(stuck) == ["hub-1"]
+    assert reason_of(cloud, stuck) == ""
+    cloud.answer("hub-1", stuck, "SUCCEEDED")
+    assert cloud.status(stuck) == "COMPLETED"
+
+
+@pytest.mark.parametrize("suffix", [".json", ".state.json"])
+@pytest.mark.parametrize("content", ["[", '{"status": "ACTIVE", "request": 5}', "{}"])
+def test_a_damaged_record_stops_its_own_deployment_and_is_named(
+    suffix: str, content: str, cloud: Cloud
+) -> None:
+    stuck = cloud.begin(asked("thing/hub-1"))
+    path = cloud.folder / "fleet" / f"{stuck}{suffix}"
+    sound = path.read_text()
+    path.write_text(content)
+    cloud.restart()
+
+    other = cloud.begin(asked("thing/hub-2"))
+
+    assert cloud.has(other) == ["hub-2"]
+    with pytest.raises(InvalidInputError, match=stuck):
+        describe(cloud.deployments.record(stuck), cloud.deployments.progress(stuck))
+    path.write_text(sound)
+    cloud.answer("hub-1", stuck, "SUCCEEDED")
+    assert cloud.status(stuck) == "COMPLETED"
+
+
+@pytest.mark.parametrize("content", ["[", "[]", '{"groups": []}', '{"groups": {"porch": "hub-1"}}'])
+def test_damaged_groups_are_named_and_hold_up_groups_only(content: str, cloud: Cloud) -> None:
+    cloud.groups.add("porch", ["hub-1", "hub-2"])
+    grouped = cloud.begin(asked("group/porch", **rate(1)))
+    (cloud.folder / "groups.json").write_text(content)
+
+    alone = cloud.begin(asked("thing/hub-3"))
+
+    with pytest.raises(InvalidInputError, match=r"groups\.json"):
+        cloud.groups.all()
+    assert cloud.has(alone) == ["hub-3"]
+    assert "groups.json" in reason_of(cloud, grouped)
+    assert set(cloud.statuses(grouped).values()) == {"QUEUED"}
+
+
+@pytest.mark.parametrize("content", ["[", '{"targets": []}', '{"targets": {"thing/hub-1": 5}}'])
+def test_a_damaged_list_of_targets_is_named(content: str, cloud: Cloud) -> None:
+    cloud.begin(asked("thing/hub-1"))
+    (cloud.folder / "fleet/targets.json").write_text(content)
+
+    with pytest.raises(InvalidInputError, match=r"targets\.json"):
+        cloud.deployments.create(asked("thing/hub-1"))
+    with pytest.raises(InvalidInputError, match=r"targets\.json"):
+        cloud.step()

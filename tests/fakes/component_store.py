@@ -42,10 +42,13 @@ class Store:
                 }
             ],
         }
-        folder = self.components / name
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{version}.json").write_text(json.dumps(recipe))
+        self.write(recipe)
         return recipe
+
+    def write(self, recipe: Mapping[str, Any]) -> None:
+        folder = self.components / recipe["ComponentName"]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{recipe['ComponentVersion']}.json").write_text(json.dumps(recipe))
 
     def _zip(
         self,

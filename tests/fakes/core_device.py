@@ -115,7 +115,7 @@ class CoreDevice:
         self.root = root
         self._thing = thing
         self.bus = LocalBus()
-        core = Core(self.configuration, self.bus, self.mqtt, self.lifecycle)
+        core = Core(self.configuration, self.bus, self.mqtt, self.lifecycle, nucleus=nucleus)
         self._server = IpcServer(root, self.tokens, operations(core), nucleus, limits)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)

@@ -1,6 +1,6 @@
 """The unchanged core device, killed at its n-th durable step.
 
-    python -m tests.fakes.mortal_device <n> <thing-root>
+    python tests/fakes/mortal_device.py <n> <thing-root>
 
 A step is a file that is forced to the disk, or one that takes its place under its final name. The
 device dies just before step n, by SIGKILL. What only tells people about it does not count.

@@ -22,8 +22,11 @@ class Doorkeeper(BaseAuthPlugin):  # type: ignore[misc]  # amqtt has no types th
 
 
 @contextmanager
-def open_broker() -> Iterator[tuple[int, list[tuple[str, str]]]]:
-    """Its port on loopback, and the (username, password) pairs of all who came, in order."""
+def open_broker(port: int = 0) -> Iterator[tuple[int, list[tuple[str, str]]]]:
+    """Its port on loopback, and the (username, password) pairs of all who came, in order.
+
+    `port` 0 is any free one.
+    """
     _logins.clear()
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
@@ -31,7 +34,7 @@ def open_broker() -> Iterator[tuple[int, list[tuple[str, str]]]]:
 
     async def start() -> Broker:
         plugin = f"{Doorkeeper.__module__}.{Doorkeeper.__qualname__}"
-        listeners = {"default": {"type": "tcp", "bind": "127.0.0.1:0"}}
+        listeners = {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}}
         broker = Broker({"listeners": listeners, "plugins": {plugin: {}}})
         await broker.start()
         return broker

@@ -94,6 +94,24 @@ def test_what_is_wrong_is_named(given: dict[str, Any], names: str) -> None:
     assert names in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"[1]", "holds no JSON object"), (b"{", "Expecting property name"), (b"\xff", "decode")],
+    ids=["list", "no-json", "no-text"],
+)
+def test_a_file_of_configuration_that_is_wrong_is_named(
+    tmp_path: Path, content: bytes, reason: str
+) -> None:
+    file = tmp_path / "merge.json"
+    file.write_bytes(content)
+
+    with pytest.raises(InvalidInputError) as refused:
+        words(merge=str(file))
+
+    assert f"--merge: {file}" in str(refused.value)
+    assert reason in str(refused.value)
+
+
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[LocalFleet]:
     """The fleet of the home that the commands below work with."""
@@ -209,6 +227,8 @@ def test_a_log_is_followed_also_across_its_rotation(tmp_path: Path, running: Loc
         pytest.param(["deploy", "group/none", "--component", "app=1.0.0"], "none", id="group"),
         pytest.param(["group", "add", "porch", "nobody"], "nobody", id="member"),
         pytest.param(["deployment", "show", "../x"], "no such deployment", id="deployment"),
+        pytest.param(["device", "stop", "nobody"], "there is no such device", id="stopped"),
+        pytest.param(["device", "status", ""], "'' is no thing's name", id="no-name"),
         pytest.param(["device", "logs", "nobody", "--component", "app"], "nobody", id="logs"),
     ],
 )

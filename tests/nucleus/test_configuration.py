@@ -91,6 +91,31 @@ def test_types_may_change_between_object_and_leaf() -> None:
     assert configuration.value("app", ("network",)) is None
 
 
+def test_an_empty_object_that_was_set_stays_as_any_other_value() -> None:
+    configuration = configured(([], {"mode": {}, "own": {}}, 1000), ([], {}, 2000))
+    again = Configuration.from_json(json.loads(json.dumps(configuration.to_json())))
+
+    for held in (configuration, again):
+        assert held.merge("app", {"mode": "EARLY"}, 999) == []
+        assert (held.value("app", ("mode",)), held.value("app", ("own",))) == ({}, {})
+        assert not held.is_leaf("app", ("mode",))
+    configuration.merge("app", {"mode": {"kind": "default"}, "network": {}}, 1)
+    assert configuration.value("app", ("mode",)) == {"kind": "default"}
+    assert configuration.value("app", ("network",)) == DEFAULTS["network"]
+    configuration.merge("app", {"own": "LATE"}, 1001)
+    assert configuration.value("app", ("own",)) == "LATE"
+
+
+def test_an_object_that_is_filled_tells_of_what_is_in_it() -> None:
+    configuration = configured(([], {"own": {}}, 1000))
+    heard: list[tuple[str, ...]] = []
+    configuration.subscribe("app", (), lambda _name, path: heard.append(path))
+
+    configuration.merge("app", {"own": {"a": 1}, "mode": {}}, 2000)
+
+    assert heard == [("mode",), ("own", "a")]
+
+
 def test_listeners_hear_of_changed_leaves_below_their_path_only() -> None:
     configuration = configured(([], {}, 1000))
     heard: list[tuple[str, ...]] = []

@@ -246,3 +246,124 @@ def test_more_clients_than_the_device_serves_are_turned_away_and_the_others_serv
             assert fourth.closed()
         three.send(2, 0, 0, b"still there?")
         assert three.read().payload == b"still there?"
+
+
+def connect_frame(payload: bytes) -> bytes:
+    given = {":message-type": int32(4), ":message-flags": int32(0), ":stream-id": int32(0)}
+    return encode(Frame({**given, ":version": text("0.1.0")}, payload))
+
+
+def test_before_it_has_said_who_it_is_a_client_may_send_little(tmp_path: Path) -> None:
+    with CoreDevice(tmp_path, COMPONENT, CONFIGURATION) as device, RawClient(device) as raw:
+        token = f'"authToken": "{device.environment["SVCUID"]}"'
+        raw.socket.sendall(connect_frame(f'{{{token}, "x": "{"x" * 70_000}"}}'.encode())[:66_000])
+
+        assert kind_of(raw.read()) == PROTOCOL_ERROR
+        assert raw.closed()
+
+        with RawClient(device) as known:
+            known.connect()
+            known.send(2, 0, 0, b"x" * 200_000)
+            assert len(known.read().payload) == 200_000
+
+
+def test_strangers_make_room_for_each_other_and_never_for_components(tmp_path: Path) -> None:
+    limits = Limits(strangers=3)
+    with (
+        CoreDevice(tmp_path, COMPONENT, CONFIGURATION, limits=limits) as device,
+        contextlib.ExitStack() as clients,
+    ):
+        known = clients.enter_context(RawClient(device))
+        known.connect()
+        silent = [clients.enter_context(RawClient(device)) for _ in range(5)]
+
+        assert [client.closed() for client in silent[:2]] == [True, True]
+        late = clients.enter_context(RawClient(device))
+        assert late.connect().headers[":message-flags"].value == 1
+        known.send(2, 0, 0, b"still there?")
+        assert known.read().payload == b"still there?"
+
+
+@pytest.mark.parametrize("kind", [1, 2, 3, 4, 5])
+def test_a_stream_that_does_not_begin_with_a_request_is_a_protocol_error(
+    kind: int, tmp_path: Path
+) -> None:
+    with CoreDevice(tmp_path, COMPONENT, CONFIGURATION) as device, RawClient(device) as raw:
+        raw.connect()
+        raw.send(kind, 0, 1, b"{}", operation="aws.greengrass#GetConfiguration")
+
+        assert kind_of(raw.read()) == PROTOCOL_ERROR
+        assert raw.closed()
+
+
+def test_a_subscription_that_is_ended_before_it_is_answered_leaves_nothing_behind(
+    tmp_path: Path,
+) -> None:
+    ended: list[str] = []
+    begin = asyncio.Event()
+
+    async def subscribe(call: Call) -> Mapping[str, Any]:
+        await begin.wait()
+        call.stream.on_close(lambda: ended.append("ended"))
+        call.stream.event("aws.greengrass#Event", {})
+        return {}
+
+    async def play() -> list[Frame | None]:
+        tokens = Tokens()
+        operations = {"aws.greengrass#Subscribe": Operation(subscribe, subscribes=True)}
+        server = IpcServer(tmp_path, tokens, operations)
+        await server.start()
+        reader, writer = await asyncio.open_unix_connection(server.path)
+        frames = FrameReader(reader)
+        writer.write(request(4, 0, {"authToken": tokens.issue("app")}, **{":version": "0.1.0"}))
+        await frames.next()
+        writer.write(request(0, 1, {}, operation="aws.greengrass#Subscribe"))
+        terminate = {":message-type": int32(0), ":message-flags": int32(2)}
+        writer.write(encode(Frame(terminate | {":stream-id": int32(1)})))
+        writer.write(request(2, 0, {}))
+        answers = [await frames.next()]  # of the ping: the stream is closed by now
+        begin.set()
+        writer.write(request(2, 0, {}))
+        answers.append(await frames.next())
+        writer.close()
+        await server.stop()
+        return answers
+
+    answers = asyncio.run(play())
+
+    assert [kind_of(frame) for frame in answers if frame] == [3, 3]
+    assert ended == ["ended"]
+
+
+def test_what_the_device_cannot_say_in_json_is_an_error_of_that_request(tmp_path: Path) -> None:
+    with CoreDevice(tmp_path, COMPONENT, CONFIGURATION) as device, RawClient(device) as raw:
+        device.merge({"share": float("nan")})  # as a state of an earlier version may hold
+        raw.connect()
+        raw.send(0, 0, 1, b"{}", operation="aws.greengrass#GetConfiguration")
+
+        assert json.loads(raw.read().payload)["_errorCode"] == "ServiceError"
+
+
+def test_a_component_that_was_stopped_is_cut_off_and_its_successor_is_not(tmp_path: Path) -> None:
+    with (
+        CoreDevice(tmp_path, COMPONENT, CONFIGURATION) as device,
+        RawClient(device) as old,
+        RawClient(device) as other,
+    ):
+        device.tokens.issue("other")
+        old.connect()
+        device.call(_issue(device, "other"))
+        old.send(2, 0, 0, b"still there?")
+        assert old.read().payload == b"still there?"
+
+        token = device.call(_issue(device, COMPONENT))
+
+        assert old.closed()
+        assert other.connect().headers[":message-flags"].value == 0
+        with RawClient(device) as successor:
+            successor.token = token
+            assert successor.connect().headers[":message-flags"].value == 1
+
+
+async def _issue(device: CoreDevice, component: str) -> str:
+    return device.tokens.issue(component)

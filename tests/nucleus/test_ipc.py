@@ -318,6 +318,69 @@ def test_fifty_clients_publish_at_once_and_nothing_is_lost(device: CoreDevice) -
         assert mine == sorted(mine)
 
 
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"key_path": ["absent"]},
+        {"component_name": "edgeward.Absent"},
+        {"key_path": ["nested", "x"]},
+    ],
+)
+def test_what_is_not_there_cannot_be_watched_on_the_classic_nucleus(
+    wanted: dict[str, Any], client: Any
+) -> None:
+    with pytest.raises(ResourceNotFoundError) as raised:
+        client.subscribe_to_configuration_update(**wanted, **Events().handlers())
+
+    assert raised.value.message == "Key not found"
+
+
+def test_nucleus_lite_lets_a_component_watch_what_is_not_there_yet(tmp_path: Path) -> None:
+    with CoreDevice(tmp_path, COMPONENT, CONFIGURATION, nucleus=LITE) as device:
+        connected, events = client_of(device), Events()
+        connected.subscribe_to_configuration_update(key_path=["absent"], **events.handlers())
+        device.merge({"absent": 1})
+        assert events.next().configuration_update_event.key_path == ["absent"]
+        connected.close()
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        "edgeward/\x01/commands",
+        "edgeward/\x7f/commands",
+        "edgeward/\x9f/commands",
+        "edgeward/\ufffe/commands",
+        "edgeward/\ufdd0/commands",
+        "edgeward/\U0001ffff/commands",
+        f"edgeward/{'x' * 250}/commands",
+        "edgeward/a/b/c/d/e/f/g/commands",
+        "$share/group/edgeward",
+    ],
+)
+def test_a_topic_that_iot_core_would_not_take_is_an_invalid_argument(
+    topic: str, client: Any
+) -> None:
+    with pytest.raises(InvalidArgumentsError):
+        client.publish_to_iot_core(topic_name=topic, qos="1", payload=b"x")
+    with pytest.raises(InvalidArgumentsError):
+        client.subscribe_to_iot_core(topic_name=topic, qos="1", **Events().handlers())
+
+
+def test_a_message_may_have_the_size_that_iot_core_takes_and_no_more(tmp_path: Path) -> None:
+    with CoreDevice(tmp_path, COMPONENT, CONFIGURATION) as device:
+        connected, topic = client_of(device), "ml/dlr/image-classification"
+        connected.publish_to_iot_core(topic_name=topic, qos="1", payload=b"x" * 131_072)
+
+        with pytest.raises(InvalidArgumentsError) as raised:
+            connected.publish_to_iot_core(topic_name=topic, qos="1", payload=b"x" * 131_073)
+
+        assert "131073 bytes" in raised.value.message
+        assert len(device.next_message().payload) == 131_072
+        assert device.mqtt.messages.empty()
+        connected.close()
+
+
 class RawClient:
     """Speaks frames, right or wrong."""
 

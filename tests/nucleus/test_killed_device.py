@@ -25,7 +25,8 @@ from tests.fakes.component_store import Store
 pytestmark = pytest.mark.slow
 
 SLEEP = {"Run": "exec sleep 1000"}
-PLAIN = ("backends.local.nucleus",)
+PLAIN = ("-m", "backends.local.nucleus")
+MORTAL = ("-P", "tests/fakes/mortal_device.py")  # by its file: others install a package `tests`
 MOST_STEPS = 60
 
 View = dict[str, Any]
@@ -85,8 +86,8 @@ def template(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def device(root: Path, *module: str) -> Iterator["subprocess.Popen[bytes]"]:
-    command = [sys.executable, "-m", *module, str(root)]
+def device(root: Path, *program: str) -> Iterator["subprocess.Popen[bytes]"]:
+    command = [sys.executable, *program, str(root)]
     with (root.parent / "device.log").open("ab") as log:
         process = subprocess.Popen(command, cwd=PROJECT, stderr=log)
     try:
@@ -146,7 +147,7 @@ def test_a_device_that_is_killed_at_any_step_of_a_deployment_is_old_or_new_and_n
 
 def survives(root: Path, step: int) -> bool:
     """Whether the deployment ends before that step."""
-    with device(root, "tests.fakes.mortal_device", str(step)) as process:
+    with device(root, *MORTAL, str(step)) as process:
         survived = until(lambda: status(root, "second") == "SUCCEEDED", process)
     assert survived or process.returncode == -signal.SIGKILL
     return survived

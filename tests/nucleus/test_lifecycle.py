@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from backends.local.nucleus.configuration import Configuration
@@ -14,6 +16,7 @@ from backends.local.nucleus.ipc import Tokens
 from backends.local.nucleus.kind import CLASSIC, Nucleus
 from backends.local.nucleus.layout import Layout
 from backends.local.nucleus.packages import Packages
+from backends.local.nucleus.process import GRACE_SECONDS
 from backends.local.nucleus.recipe import Recipe
 from backends.local.nucleus.recipe_reader import this_platform
 from backends.local.nucleus.service import Service, State
@@ -158,6 +161,22 @@ def test_three_errors_from_one_state_break_a_component_and_recover_runs_between(
     assert (device.work("app") / "recovered").read_text() == "again\nagain\n"
 
 
+def test_a_component_that_kills_its_guard_is_an_error_like_any_other(tmp_path: Path) -> None:
+    async def act(device: Device) -> None:
+        device.add("app", {"Run": "sleep 100 & echo child $!; kill -9 $PPID; exec sleep 100"})
+        await device.start()
+
+        await device.until(lambda: State.ERRORED in device.of("app"), GRACE_SECONDS / 2)
+        await device.reaches("app", State.BROKEN)
+
+        assert "Run ended with exit status 137" in device.services["app"].reason
+        children = {int(pid) for pid in re.findall(r"child (\d+)", device.log("app"))}
+        assert len(children) == 3
+        await device.until(lambda: not any(map(psutil.pid_exists, children)), GRACE_SECONDS)
+
+    played(tmp_path, act)
+
+
 def test_a_component_that_recovers_in_time_goes_on(tmp_path: Path) -> None:
     async def act(device: Device) -> None:
         device.add("app", {"Run": "test -e ok || { touch ok; exit 1; }; exec sleep 100"})
@@ -208,6 +227,64 @@ def test_dependents_wait_until_what_they_need_runs(tmp_path: Path) -> None:
     ]
     ended = [name for name, state in device.states if state is State.STOPPING]
     assert ended == ["app", "model"]
+
+
+def soft(name: str) -> dict[str, Any]:
+    return {name: {"VersionRequirement": "*", "DependencyType": "SOFT"}}
+
+
+@pytest.mark.parametrize("lifecycle", [{"Startup": "exit 7"}, {"Install": "exit 7"}])
+def test_what_is_needed_softly_may_be_broken_itself_or_by_what_it_needs(
+    tmp_path: Path, lifecycle: dict[str, str]
+) -> None:
+    """A model that does not start must not keep the alarm from ringing."""
+
+    async def act(device: Device) -> None:
+        device.add("broken", lifecycle)
+        device.add("between", {"Run": "true"}, needs={"broken": {"VersionRequirement": "*"}})
+        device.add("app", {"Run": "exec sleep 100"}, needs={**soft("broken"), **soft("between")})
+
+        await device.start()
+
+        await device.reaches("app", State.RUNNING)
+        await device.reaches("broken", State.BROKEN)
+        assert device.services["between"].state is State.INSTALLED
+
+    played(tmp_path, act)
+
+
+def test_what_is_needed_softly_starts_before_when_it_starts_at_all(tmp_path: Path) -> None:
+    async def act(device: Device) -> None:
+        device.add("helper", {"Install": "sleep 0.3", "Startup": "sleep 0.3"})
+        device.add("app", {"Run": "exec sleep 100"}, needs=soft("helper"))
+
+        await device.start()
+        await device.reaches("app", State.RUNNING)
+
+        started = [entry for entry in device.states if entry[1] is State.RUNNING]
+        assert started == [("helper", State.RUNNING), ("app", State.RUNNING)]
+
+    played(tmp_path, act)
+
+
+def test_a_needed_component_that_shuts_down_has_run(tmp_path: Path) -> None:
+    async def act(device: Device) -> None:
+        last = "touch stops; until [ -e go ]; do sleep 0.05; done"
+        first = "until [ -e ../once/stops ]; do sleep 0.05; done"
+        device.add("once", {"Run": "true", "Shutdown": last})
+        device.add(
+            "app",
+            {"Install": first, "Run": "exec sleep 100"},
+            needs={"once": {"VersionRequirement": "*"}},
+        )
+
+        await device.start()
+        await device.reaches("app", State.RUNNING)
+
+        assert device.services["once"].state is State.STOPPING
+        (device.work("once") / "go").touch()
+
+    played(tmp_path, act)
 
 
 @pytest.mark.parametrize(("kind", "starts"), [("HARD", 2), ("SOFT", 1)])

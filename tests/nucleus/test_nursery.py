@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from pathlib import Path
 
 import psutil
 
 from backends.local.nucleus.nursery import NURSERY
-from backends.local.nucleus.process import Process
+from backends.local.nucleus.process import GRACE_SECONDS, Process
 
 
 async def start(folder: Path, script: str, lines: list[str]) -> Process:
@@ -81,6 +82,59 @@ def test_what_left_the_scripts_own_group_is_ended_with_it(tmp_path: Path) -> Non
         assert not away.is_running()
 
     asyncio.run(scenario())
+
+
+def test_a_script_that_is_stopped_as_it_begins_needs_no_grace(tmp_path: Path) -> None:
+    async def scenario() -> float:
+        began = time.monotonic()
+        for milliseconds in range(10):
+            script = await start(tmp_path, "exec sleep 100", [])
+            await asyncio.sleep(milliseconds / 1000)
+            await script.stop()
+        return time.monotonic() - began
+
+    assert asyncio.run(scenario()) < GRACE_SECONDS
+
+
+def test_a_script_that_kills_its_guard_takes_all_that_it_started_with_it(tmp_path: Path) -> None:
+    """At once, while another script goes on; also what has left its group and its parent."""
+    children = "(setsid sh -c 'sleep 100 & echo $!; exec sleep 100' & echo $!)"
+
+    async def scenario() -> None:
+        lines: list[str] = []
+        others: list[str] = []
+        other = await start(tmp_path, "sleep 100 & echo $!; exec sleep 100", others)
+        script = await start(tmp_path, f"{children}; read word < fifo; kill -9 $PPID", lines)
+        left = [psutil.Process(int(line)) for line in await heard(lines, 2)]
+        neighbour = psutil.Process(int((await heard(others))[0]))
+
+        (tmp_path / "fifo").write_text("go\n")
+        assert await script.wait() == 128 + signal.SIGKILL
+        async with asyncio.timeout(GRACE_SECONDS / 2):
+            await script.stop()
+        assert psutil.wait_procs(left, GRACE_SECONDS)[1] == []
+        assert neighbour.is_running()
+
+        await other.stop()
+        assert not neighbour.is_running()
+
+    os.mkfifo(tmp_path / "fifo")
+    asyncio.run(scenario())
+    assert nurseries() == []
+
+
+def test_the_last_script_is_over_only_with_what_it_has_left_behind(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        lines: list[str] = []
+        script = await start(tmp_path, "sleep 100 >&- 2>&- & echo $!; kill -9 $PPID", lines)
+        left = int((await heard(lines))[0])
+
+        await script.stop()
+
+        assert not psutil.pid_exists(left)
+
+    asyncio.run(scenario())
+    assert nurseries() == []
 
 
 def test_a_folder_that_is_not_there_is_a_failed_script_and_nothing_hangs(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What comes onto the device is exactly what was published, and can do no harm while it arrives."""
 
+import io
 import os
 import shutil
 import stat
@@ -248,6 +249,72 @@ def test_an_archive_that_is_too_large_unpacked_is_refused(
     assert not (tmp_path / "code").exists()
 
 
+def damaged_archive(method: int, *bytes_from_data: int) -> bytes:
+    """With an entry `a`, whose content is wrong at these places."""
+    with io.BytesIO() as held:
+        with zipfile.ZipFile(held, "w", method) as archive:
+            archive.writestr("a", "xyz" * 100)
+        raw = bytearray(held.getvalue())
+    for at in bytes_from_data:
+        raw[30 + len("a") + at] ^= 0xFF
+    return bytes(raw)
+
+
+@pytest.mark.parametrize(
+    ("method", "places"),
+    [
+        (zipfile.ZIP_DEFLATED, (0, 1, 2)),
+        (zipfile.ZIP_LZMA, (5, 9, 12)),
+        (zipfile.ZIP_BZIP2, (12,)),
+        (zipfile.ZIP_STORED, (0,)),
+    ],
+    ids=["deflate", "lzma", "bzip2", "checksum"],
+)
+def test_an_archive_whose_content_is_damaged_is_refused_with_the_entry(
+    tmp_path: Path, method: int, places: tuple[int, ...]
+) -> None:
+    archive = tmp_path / "code.zip"
+    archive.write_bytes(damaged_archive(method, *places))
+
+    with pytest.raises(PackageFault, match=r"s3://b/code\.zip: 'a' cannot be unpacked: "):
+        unpack(archive, tmp_path / "code", ZIP)
+
+    assert list(tmp_path.iterdir()) == [archive]
+
+
+@pytest.mark.parametrize(
+    ("entries", "wrong"),
+    [
+        (("a", "a/b"), "a/b"),
+        (("a/b", "a"), "a"),
+        (("x" * 300,), "x" * 200),
+    ],
+    ids=["file, then folder", "folder, then file", "too long"],
+)
+def test_an_archive_that_no_folder_can_hold_is_refused_with_the_entry(
+    tmp_path: Path, entries: tuple[str, ...], wrong: str
+) -> None:
+    archive = archive_of(tmp_path / "code.zip", *((name, 0o100644) for name in entries))
+
+    with pytest.raises(PackageFault, match=rf"code\.zip: '{wrong}' cannot be unpacked: "):
+        unpack(archive, tmp_path / "code", ZIP)
+
+    assert list(tmp_path.iterdir()) == [archive]
+
+
+def test_an_archive_may_hold_its_own_folder(tmp_path: Path) -> None:
+    """As `zip -r code.zip .` makes it."""
+    archive = tmp_path / "code.zip"
+    with zipfile.ZipFile(archive, "w") as content:
+        content.writestr("./", "")
+        content.writestr("./a/", "")
+        content.writestr("./a/b", "x")
+
+    unpack(archive, tmp_path / "code", ZIP)
+
+    assert (tmp_path / "code/a/b").read_text() == "x"
+
+
 def test_something_else_than_a_zip_is_refused(tmp_path: Path) -> None:
     archive = tmp_path / "code.zip"
     archive.write_bytes(b"\x1f\x8b tar after all")
@@ -283,6 +350,18 @@ def test_the_newest_versions_that_suit_everybody_are_chosen_dependencies_first(
 
     assert names(packages, app="1.0.0") == ["model 1.4.0", "runtime 1.0.0", "app 1.0.0"]
     assert names(packages, app="^1.0.0", model="1.0.0")[0] == "model 1.0.0"
+
+
+def test_a_version_with_build_metadata_is_found_in_its_file(
+    store: Store, packages: Packages, layout: Layout
+) -> None:
+    store.add("app", "1.0.0+build.1", RUN, files={"run.sh": "hi"})
+
+    (recipe,) = resolve({"thing/hub-1": {"app": "1.0.0"}}, packages)
+    packages.fetch(recipe)
+
+    assert names(packages, app="1.0.0+build.1") == ["app 1.0.0+build.1"]
+    assert packages.installed("app", "1.0.0+build.1") == recipe
 
 
 def test_a_conflict_says_who_wants_what(store: Store, packages: Packages) -> None:

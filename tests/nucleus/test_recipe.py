@@ -100,9 +100,50 @@ def test_a_global_lifecycle_is_chosen_by_the_manifests_selections() -> None:
 
 
 @pytest.mark.parametrize(
+    ("lifecycle", "selections", "steps"),
+    [
+        ({"Install": {"mac": "m"}, "Run": {"mac": "m", "lin": "l"}}, ["lin"], {"run": "l"}),
+        ({"mac": {"Run": "m"}, "all": {"Run": "a"}}, ["lin"], {"run": "a"}),
+        ({"mac": {"Run": "m"}}, ["lin"], {}),
+        ({"mac": {"Run": "m"}}, [], {}),
+        ({"lin": {"Run": {"mac": "m", "all": "a"}}, "Install": "i"}, ["lin"], {"run": "a"}),
+        ({"Run": {"Script": "r", "Setenv": {"mac": {"A": "1"}}}}, ["lin"], {"run": "r"}),
+        ({"Install": "i", "Run": "r"}, ["lin"], {"install": "i", "run": "r"}),
+    ],
+    ids=["step", "all", "nothing", "no selection", "top first", "inside", "without"],
+)
+def test_what_is_for_other_manifests_selections_only_is_left_out(
+    lifecycle: dict[str, Any], selections: list[str], steps: dict[str, str]
+) -> None:
+    manifests = [
+        {"Platform": {"os": "darwin"}, "Selections": ["mac"]},
+        {"Platform": {"os": "linux"}, "Selections": selections},
+        None,
+    ]
+
+    read = load(json.dumps(recipe(Lifecycle=lifecycle, Manifests=manifests)), LINUX)
+
+    assert {name: step.script for name, step in read.steps.items()} == steps
+
+
+@pytest.mark.parametrize(
     ("wrong", "field"),
     [
         (recipe(RecipeFormatVersion="2021"), "RecipeFormatVersion"),
+        (with_manifest(Platform={"os": r"/\p{Alpha}+/"}), "Platform.os: .*Python's .* not Java's"),
+        (
+            with_manifest(Artifacts=[{"Uri": "s3://b/1/a.zip"}, {"Uri": "s3://b/2/a.zip"}]),
+            "Artifacts[1].Uri: the file 'a.zip' is that of s3://b/1/a.zip",
+        ),
+        (
+            with_manifest(
+                Artifacts=[
+                    {"Uri": "s3://b/a.zip", "Unarchive": "ZIP"},
+                    {"Uri": "s3://b/a.jar", "Unarchive": "ZIP"},
+                ]
+            ),
+            "Artifacts[1].Uri: the folder 'a' is that of s3://b/a.zip",
+        ),
         (recipe(ComponentName="../up"), "ComponentName"),
         (recipe(ComponentName=".."), "ComponentName"),
         (recipe(ComponentName="x" * 129), "ComponentName"),
@@ -167,15 +208,22 @@ def test_a_wrong_recipe_is_refused_by_field(wrong: dict[str, Any], field: str) -
         load(json.dumps(wrong), LINUX)
 
 
-def test_a_manifest_for_another_platform_is_checked_as_well() -> None:
-    """It is found out here, not by the first device of that kind."""
+def test_what_a_manifest_for_another_platform_says_is_that_platforms_affair() -> None:
+    """No nucleus looks at it either; our own recipes are checked before they are published."""
     manifests = [
         {"Platform": {"os": "linux"}, "Lifecycle": {"Run": "go"}},
-        {"Platform": {"os": "windows"}, "Lifecycle": {"Start": "go"}},
+        {
+            "Platform": {"os": "windows"},
+            "Lifecycle": {"Start": "go"},
+            "Selections": 5,
+            "Registry": {},
+        },
     ]
+    other = {"os": "windows", "architecture": "amd64"}
 
-    with pytest.raises(RecipeError, match=r"Manifests\[1\].Lifecycle.Start"):
-        load(json.dumps(recipe(Manifests=manifests)), LINUX)
+    assert load(json.dumps(recipe(Manifests=manifests)), LINUX).steps["run"].script == "go"
+    with pytest.raises(RecipeError, match=r"Manifests\[1\].Registry"):
+        load(json.dumps(recipe(Manifests=manifests)), other)
 
 
 def test_a_device_attribute_of_ones_own_is_no_spelling_mistake() -> None:

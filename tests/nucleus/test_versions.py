@@ -33,6 +33,12 @@ from backends.local.nucleus.versions import (
         ("1.0.0 - 2.0.0", ["1.0.0", "2.0.0"], ["2.0.1"]),
         ("<1.0.0 || >=2.0.0", ["0.5.0", "2.1.0"], ["1.5.0"]),
         (">=1.0.0", [], ["1.1.0-rc.1"]),
+        (">*", [], ["0.0.0", "0.0.0-0", "1.0.0"]),
+        ("<x", [], ["0.0.0", "0.0.0-0", "1.0.0"]),
+        (">=*", ["1.0.0"], []),
+        (">=1.0.0\n<2.0.0\r\n", ["1.5.0"], ["2.0.0"]),
+        ("1.0.0", ["1.0.0+build.1"], []),
+        ("1.0.0+build.1", ["1.0.0", "1.0.0+build.2"], ["1.0.1"]),
         (">=1.1.0-rc.1", ["1.1.0-rc.2", "1.1.0"], ["1.2.0-rc.1", "1.1.0-alpha"]),
     ],
 )
@@ -43,16 +49,37 @@ def test_npm_requirements(requirement: str, inside: list[str], outside: list[str
     assert [v for v in outside if wanted.admits(parse_version(v))] == []
 
 
-@pytest.mark.parametrize("text", ["1", "1.2", "1.2.3.4", "v1.2.3", "01.2.3", "a.b.c", "1.2.3-", ""])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("1", "1.2", "1.2.3.4", "v1.2.3", "01.2.3", "a.b.c", "1.2.3-", "", "1.0.0\n"),
+        *("1.0.0-01", "1.0.0-a..b", "1.0.0+", "1.0.0+.", "1.0.0+a.", "\uff11.0.0"),
+        "9" * 5000 + ".0.0",
+    ],
+    ids=lambda text: text[:12] or "empty",
+)
 def test_text_that_is_no_version_is_refused(text: str) -> None:
     with pytest.raises(VersionError):
         parse_version(text)
 
 
-@pytest.mark.parametrize("text", ["latest", ">=", "1.2.3.4", "=>1.0.0", "1.0.0 and up"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("latest", ">=", "1.2.3.4", "=>1.0.0", "1.0.0 and up", "\uff11.0.0", ">=1.0.0-01"),
+        "9" * 5000,
+    ],
+    ids=lambda text: text[:12],
+)
 def test_text_that_is_no_requirement_is_refused(text: str) -> None:
     with pytest.raises(VersionError):
         parse_requirement(text)
+
+
+@pytest.mark.parametrize("text", ["1.0.0-0a", "1.0.0--", "1.0.0-a.0", "1.0.0+01.b", "1.0.0-rc.1+-"])
+def test_a_version_is_written_as_it_was_read(text: str) -> None:
+    """It is the name of the recipe's file."""
+    assert str(parse_version(text)) == text
 
 
 def test_versions_are_ordered_by_semver() -> None:

@@ -3,7 +3,7 @@
     python -m backends.local.cloud --home <folder>
 
 It writes `<home>/cloud/endpoint.json` when devices can connect. Where EDGEWARD_MQTT__HOST names
-another broker, there is none of ours: the rules subscribe there.
+another broker, there is none of ours: the rules subscribe there, as soon as it can be reached.
 """
 
 import argparse
@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 RULES_CLIENT = "edgeward-rules"
 FLUSH_SECONDS = 1.0
+GIVEN_BROKER_SECONDS = 2.0
 DEFAULT_PORT = 1883
 
 
@@ -65,7 +66,11 @@ class CloudSide:
         try:
             for topic_filter in (EXAMPLES, *(rule.topic_filter for rule in RULES)):
                 await link.subscribe(topic_filter, 1)
-            await link.connected.wait()
+            if own is not None:
+                await link.connected.wait()
+            else:  # where it is is known, and devices start without it
+                with contextlib.suppress(TimeoutError):  # but let the rules hear their first words
+                    await asyncio.wait_for(link.connected.wait(), GIVEN_BROKER_SECONDS)
             self._announce(broker, external=own is None)
             await self._keep_flushing()
         finally:

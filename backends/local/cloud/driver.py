@@ -5,10 +5,12 @@ never ends: a thing that joins a group later gets the group's latest deployment.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -33,37 +35,74 @@ class RolloutDriver:
         self._seen: tuple[int, ...] = ()
         self._records: dict[str, Record] = {}
         self._progress: dict[str, Progress] = {}
+        self._faults: dict[str, str] = {}  # why a deployment waits
 
     async def run(self) -> None:
+        said = ""
         while True:
             try:
                 await asyncio.to_thread(self.step, time.time())
-            except Exception:
-                logger.exception("the rollouts wait")
+                said = ""
+            except Exception as error:
+                if said != str(error):
+                    logger.exception("the rollouts wait")
+                said = str(error)
             await asyncio.sleep(TICK_SECONDS)
 
     def step(self, now: float) -> None:
         self._look()
-        groups = self._groups.all()
+        groups = cache(self._groups.all)
         for target, identifiers in self._index.items():
             *former, latest = identifiers
             for identifier in former:
-                self._advance(identifier, None, now)
-            kind, _, name = target.partition("/")
-            self._advance(latest, [name] if kind == "thing" else groups.get(name, []), now)
+                self._advance_alone(identifier, lambda: None, now)
+            self._advance_alone(latest, partial(_members, target, groups), now)
+
+    def _advance_alone(
+        self, identifier: str, members: Callable[[], Sequence[str] | None], now: float
+    ) -> None:
+        """One deployment's fault is no other's: it waits, says why, and is tried again."""
+        try:
+            self._take_up(identifier)
+            self._advance(identifier, members(), now)
+        except Exception as error:
+            reason = f"it waits: {error}"
+            if self._faults.get(identifier) != reason:
+                logger.exception("%s waits", identifier)
+                self._faults[identifier] = reason
+                self._say(identifier, reason)
+        else:
+            if self._faults.pop(identifier, ""):
+                logger.info("%s goes on", identifier)
+                self._deployments.save(identifier, self._progress[identifier])
+
+    def _take_up(self, identifier: str) -> None:
+        if identifier in self._progress:
+            return
+        self._records[identifier] = self._deployments.record(identifier)
+        progress = self._deployments.progress(identifier)
+        if progress.status is DeploymentStatus.ACTIVE and progress.reason:  # it waited
+            self._faults[identifier] = progress.reason
+            progress = replace(progress, reason="")
+        self._progress[identifier] = progress
+
+    def _say(self, identifier: str, reason: str) -> None:
+        """In its record, where it has one that can be read."""
+        if progress := self._progress.get(identifier):
+            with contextlib.suppress(OSError):
+                self._deployments.save(identifier, replace(progress, reason=reason))
 
     def _look(self) -> None:
-        """Takes up deployments that are new since the last look, and lets go of forgotten ones."""
+        """Sees which deployments there are, and lets go of forgotten ones."""
         changed = self._deployments.changed()
         if changed == self._seen:
             return
         self._index = {target: ids for target, ids in self._deployments.index().items() if ids}
         known = {identifier for ids in self._index.values() for identifier in ids}
-        for identifier in known - self._records.keys():
-            self._records[identifier] = self._deployments.record(identifier)
-            self._progress[identifier] = self._deployments.progress(identifier)
-        for identifier in self._records.keys() - known:
-            del self._records[identifier], self._progress[identifier]
+        held: tuple[dict[str, Any], ...] = (self._records, self._progress, self._faults)
+        for table in held:
+            for identifier in table.keys() - known:
+                del table[identifier]
         self._seen = changed
 
     def _advance(self, identifier: str, members: Sequence[str] | None, now: float) -> None:
@@ -172,6 +211,11 @@ class RolloutDriver:
     def _answer(self, record: Record, thing: str, execution: Execution) -> Path:
         name = record.document_name(execution.number)
         return self._deployments.document(thing, name).with_name(f"{name}.status.json")
+
+
+def _members(target: str, groups: Callable[[], Mapping[str, Sequence[str]]]) -> Sequence[str]:
+    kind, _, name = target.partition("/")
+    return [name] if kind == "thing" else groups().get(name, [])
 
 
 def _is_over(progress: Progress, members: Sequence[str] | None, *, cancelled: bool) -> bool:

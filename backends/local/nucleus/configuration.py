@@ -1,8 +1,8 @@
 """The configuration of all components: trees whose leaves carry the time they were set.
 
-A leaf is written only when the proposed time is not older than its own, so that a recipe's
-default (time 1) never replaces what a deployment or a component has set. Lists and scalars are
-leaves; objects are merged. Keys are found as they are written, else (but for nucleus lite)
+Lists, scalars and empty objects are leaves; other objects are merged. A leaf is written only when
+the proposed time is not older than its own, so that a recipe's default (time 1) never replaces what
+a deployment or a component has set. Keys are found as they are written, else (but for nucleus lite)
 whatever their case.
 """
 
@@ -22,6 +22,11 @@ class Leaf:
     value: Any
     time: int
     """Milliseconds since 1970."""
+
+    @property
+    def is_object(self) -> bool:
+        """An empty one: it takes whatever is merged into it."""
+        return isinstance(self.value, dict)
 
 
 Node = dict[str, Any]  # str to Node or Leaf
@@ -56,21 +61,24 @@ class Configuration:
         return key, _plain(node)
 
     def is_leaf(self, component: str, path: Sequence[str]) -> bool:
-        return isinstance(_find(self._trees.get(component, {}), path, self._key), Leaf)
+        """Whether a list or a scalar is there. Raises KeyError."""
+        found = _find(self._trees.get(component, {}), path, self._key)
+        return isinstance(found, Leaf) and not found.is_object
 
     def merge(self, component: str, value: Any, time: int, path: Sequence[str] = ()) -> list[Path]:
         """Merges `value` at `path`; the paths of the leaves that took a new value or time.
 
-        Listeners hear only of changed values.
+        Listeners hear only of changed values. A merge that fails has changed nothing.
         """
-        tree = self._trees.setdefault(component, {})
+        former = self._trees.get(component, {})
+        tree = _branches(former)
         nested: Any = value
         for key in reversed(path):
             nested = {key: nested}
-        before = _leaves(tree)
         written: list[Path] = []
         _merge(tree, nested, time, (), written, self._key)
-        self._tell(component, before, _leaves(tree))
+        self._trees[component] = tree
+        self._tell(component, _leaves(former), _leaves(tree))
         return written
 
     def reset(self, component: str, pointer: str) -> None:
@@ -134,7 +142,7 @@ class Configuration:
         changed = [
             p for p, leaf in after.items() if p not in before or before[p].value != leaf.value
         ]
-        changed += [path for path in before if path not in after]
+        changed += [p for p, leaf in before.items() if p not in after and not leaf.is_object]
         for path in changed:
             for name, prefix, listener in list(self._listeners):
                 if name == component and _starts(path, prefix, exact_keys=self._exact_keys):
@@ -204,17 +212,22 @@ def _merge(
             key = wanted
         old = node.get(key)
         path = (*at, key)
-        if isinstance(new, Mapping):
+        if isinstance(new, Mapping) and (new or (isinstance(old, dict) and old)):
             if not isinstance(old, dict):
-                if isinstance(old, Leaf) and old.time > time:
+                if isinstance(old, Leaf) and old.time > time and not old.is_object:
                     continue
                 old = node[key] = {}
-                if not new:
-                    written.append(path)
             _merge(old, new, time, path, written, find_key)
         elif _newest(old) <= time:
             node[key] = Leaf(copy.deepcopy(new), time)
             written.append(path)
+
+
+def _branches(node: Node) -> Node:
+    """A copy with the same leaves, which never change."""
+    return {
+        key: child if isinstance(child, Leaf) else _branches(child) for key, child in node.items()
+    }
 
 
 def _newest(node: Any) -> int:

@@ -16,7 +16,7 @@ from backends.local.nucleus.document import CAPABILITIES, Document, Outcome, fai
 from backends.local.nucleus.download import PackageFault
 from backends.local.nucleus.packages import Packages
 from backends.local.nucleus.recipe import Recipe, RecipeError
-from backends.local.nucleus.resolution import ResolutionError, resolve
+from backends.local.nucleus.resolution import BUILT_IN, ResolutionError, in_order, resolve
 from backends.local.nucleus.service import READY, State
 from backends.local.nucleus.services import Services
 from backends.local.nucleus.targets import Target, only_local
@@ -25,6 +25,9 @@ from backends.local.nucleus.versions import VersionError
 logger = logging.getLogger(__name__)
 
 START_SECONDS = 300.0
+"""What a deployment waits for its components, unless their recipes allow them more."""
+
+_BEFORE_READY = ("bootstrap", "install", "startup")
 
 
 class _FailedToStartError(Exception):
@@ -76,6 +79,9 @@ class Deployer:
             ResolutionError, VersionError, PackageFault, RecipeError, RejectedError, OSError,
         ) as error:  # fmt: skip
             return failed("FAILED_NO_STATE_CHANGE", str(error))
+        except Exception as error:  # nobody thought of it, but nothing has changed so far
+            logger.exception("deployment %s: a fault of the device", document.deploymentId)
+            return failed("FAILED_NO_STATE_CHANGE", f"a fault of the device: {error}")
         before = _Before(
             self._services.recipes(),
             self._configuration.snapshot(),
@@ -97,13 +103,24 @@ class Deployer:
     def _prepare(self, document: Document, targets: Mapping[str, Target]) -> dict[str, Recipe]:
         roots = {name: target.roots for name, target in targets.items()}
         recipes = {recipe.name: recipe for recipe in resolve(roots, self._packages)}
-        absent = sorted(set(document.components) - set(recipes))
+        absent = sorted(set(document.components) - set(recipes) - set(BUILT_IN))
         if absent:
             raise ResolutionError(f"{absent[0]} is configured, and is not among the components")
+        self._check_contents(recipes)
         local = only_local(targets)
         for recipe in recipes.values():
             self._packages.fetch(recipe, local=recipe.name in local)
         return recipes
+
+    def _check_contents(self, recipes: Mapping[str, Recipe]) -> None:
+        """Raises PackageFault for what would replace, on disk, something to go back to."""
+        for name, known in self._services.recipes().items():
+            recipe = recipes.get(name, known)
+            if str(recipe.version) == str(known.version) and recipe != known:
+                raise PackageFault(
+                    f"{name} {known.version} is on the device with another content, and a version "
+                    "never changes: publish it as another version"
+                )
 
     def _proposed(self, document: Document, recipes: Mapping[str, Recipe]) -> Configuration:
         proposed = self._configuration.copy()
@@ -141,7 +158,7 @@ class Deployer:
     ) -> Outcome | None:
         """None when all went well."""
         obsolete = [name for name in before.recipes if name not in recipes]
-        started = time.time()
+        started = time.monotonic()
         # Anew: while components were asked, they may have written into their configuration.
         self._configuration.restore(self._proposed(document, recipes).snapshot())
         stale = self._services.stale(recipes, self._configuration)
@@ -171,7 +188,7 @@ class Deployer:
         logger.error("deployment %s failed: %s", document.deploymentId, reason)
         if document.failureHandlingPolicy == "DO_NOTHING":
             return failed("FAILED_ROLLBACK_NOT_REQUESTED", reason)
-        started = time.time()
+        started = time.monotonic()
         added = [name for name in recipes if name not in before.recipes]
         await self._services.remove(added)
         self._configuration.restore(before.configuration)
@@ -194,7 +211,8 @@ class Deployer:
 
         A nucleus would not settle: with it, a Run component counts as soon as it is spawned.
         """
-        deadline = time.monotonic() + START_SECONDS
+        patience = max(START_SECONDS, _longest_start(recipes)) + settle
+        deadline = time.monotonic() + patience
         ready_since: float | None = None
         while True:
             tracked = [self._services[name] for name in recipes if name not in untracked]
@@ -204,7 +222,7 @@ class Deployer:
             now = time.monotonic()
             if now > deadline:
                 late = ", ".join(s.recipe.name for s in tracked if s.state not in READY)
-                raise _FailedToStartError(f"{late} did not start within {START_SECONDS:g} s")
+                raise _FailedToStartError(f"{late} did not start within {patience:g} s")
             if all(service.state in READY for service in tracked):
                 ready_since = now if ready_since is None else ready_since
                 if now - ready_since >= settle:
@@ -220,3 +238,14 @@ class Deployer:
                 await self._services.changed()
         except TimeoutError:
             return
+
+
+def _longest_start(recipes: Mapping[str, Recipe]) -> float:
+    """Seconds that the timeouts allow a component and, before it, all that it needs in turn."""
+    longest: dict[str, float] = {}
+    for name in in_order(recipes, lambda name: recipes[name].dependencies):
+        recipe = recipes[name]
+        before = max((longest.get(needed, 0.0) for needed in recipe.dependencies), default=0.0)
+        steps = (recipe.steps[step] for step in _BEFORE_READY if step in recipe.steps)
+        longest[name] = before + sum(step.timeout or 0.0 for step in steps)
+    return max(longest.values(), default=0.0)

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from backends.local.files import read_json, write_json
+from backends.local.files import write_json
 from backends.local.mqtt import Broker
-from backends.local.nucleus.configuration import Configuration
 from backends.local.nucleus.consent import Consent
 from backends.local.nucleus.deployment import Deployer
 from backends.local.nucleus.direct_proxy import DirectProxy
@@ -19,6 +18,7 @@ from backends.local.nucleus.download import PackageFault
 from backends.local.nucleus.identity import Identity
 from backends.local.nucleus.inbox import Inbox
 from backends.local.nucleus.ipc import IpcServer, Tokens, socket_path
+from backends.local.nucleus.keep_up import keep_up
 from backends.local.nucleus.kind import NUCLEI
 from backends.local.nucleus.layout import Layout
 from backends.local.nucleus.local_document import LocalDocument
@@ -31,10 +31,10 @@ from backends.local.nucleus.recipe_reader import this_platform
 from backends.local.nucleus.service import Service, State
 from backends.local.nucleus.services import Services, describe
 from backends.local.nucleus.spool import Spool
+from backends.local.nucleus.state import load_state
 from backends.local.nucleus.targets import (
     Target,
     groups_of,
-    targets_from,
     to_json,
     why_it_stays,
     without_left_groups,
@@ -68,13 +68,9 @@ class CoreDevice:
         self._layout = layout
         self._identity = identity
         nucleus = NUCLEI[identity.nucleus]
-        state = read_json(layout.state) or {}
-        self._configuration = Configuration.from_json(
-            state.get("configuration", {}), exact_keys=nucleus.exact_keys
-        )
-        self._installed: dict[str, str] = state.get("components", {})
-        self._targets = targets_from(state, identity.thing)
-        self._last: dict[str, Any] | None = state.get("deployment")
+        state = load_state(layout, identity.thing, nucleus)
+        self._configuration = state.configuration
+        self._installed, self._targets, self._last = state.components, state.targets, state.last
         self._packages = Packages(
             layout, identity.components, identity.objects, this_platform(), nucleus
         )
@@ -100,7 +96,9 @@ class CoreDevice:
             nucleus=nucleus,
         )
         lifecycle = _Lifecycle(self._services, self._consent)
-        core = Core(self._configuration, LocalBus(), self._proxy, lifecycle, self._configured)
+        core = Core(
+            self._configuration, LocalBus(), self._proxy, lifecycle, self._configured, nucleus
+        )
         self._server = IpcServer(layout.root, tokens, operations(core), nucleus)
         self._deployer = Deployer(
             self._packages,
@@ -116,7 +114,7 @@ class CoreDevice:
     async def run(self) -> None:
         await self._server.start()
         self._proxy.start()
-        network = asyncio.create_task(self._watch_network())
+        network = keep_up(self._watch_network)
         self._running = True
         try:
             await self._bring_back()
@@ -145,10 +143,19 @@ class CoreDevice:
         while True:
             try:
                 while waiting := self._inbox.next(self._proxy.connected, self._targets):
-                    await self._take(*waiting)
+                    await self._take_or_fail(*waiting)
             except OSError as error:
                 logger.warning("deployments wait, the disk cannot be written: %s", error)
             await asyncio.sleep(POLL_SECONDS)
+
+    async def _take_or_fail(self, path: Path, document: Document | LocalDocument) -> None:
+        """One document that we fail on must not keep the others waiting. Raises OSError."""
+        try:
+            await self._take(path, document)
+        except OSError:
+            raise
+        except Exception as error:  # noqa: BLE001 - _our_fault logs it
+            self._inbox.answer(path, document.deploymentId, _our_fault(document, error))
 
     async def _take(self, path: Path, document: Document | LocalDocument) -> None:
         identifier = document.deploymentId
@@ -176,12 +183,11 @@ class CoreDevice:
         if target.startswith("thing/") and target != own:
             reason = f"configurationArn: it is for {target}, and this device is {own}"
             return Outcome("REJECTED", "REJECTED", reason)
-        wanted, targets = self._combined(document)
         try:
+            wanted, targets = self._combined(document)
             outcome = await self._deployer.deploy(wanted, targets)
-        except Exception as error:
-            logger.exception("deployment %s: a fault of the device", document.deploymentId)
-            outcome = failed("FAILED_UNABLE_TO_ROLLBACK", f"a fault of the device: {error}")
+        except Exception as error:  # noqa: BLE001 - likewise
+            return _our_fault(document, error)
         if outcome.status == "SUCCEEDED" and isinstance(document, LocalDocument):
             stay = [name for name in document.componentsToRemove if name in self._installed]
             reason = "; ".join(why_it_stays(name, targets) for name in stay)
@@ -247,6 +253,7 @@ class CoreDevice:
     def _write_status(self) -> None:
         if not self._running:
             return
+        damaged = self._layout.damaged_state
         status: Mapping[str, Any] = {
             "thing": self._identity.thing,
             "nucleus": self._identity.nucleus,
@@ -255,7 +262,14 @@ class CoreDevice:
             "deployment": self._last,
             "connected": self._proxy.connected,
             "network": self._network,
+            "damaged": str(damaged) if damaged.exists() else "",
             "messages": {"waiting": self._proxy.waiting, "dropped": self._proxy.dropped},
         }
         with contextlib.suppress(OSError):  # a full disk must not stop the device
             write_json(self._layout.status, status, durable=False)  # a restart makes it anew
+
+
+def _our_fault(document: Document | LocalDocument, error: Exception) -> Outcome:
+    """To be called where `error` is handled."""
+    logger.exception("deployment %s: a fault of the device", document.deploymentId)
+    return failed("FAILED_UNABLE_TO_ROLLBACK", f"a fault of the device: {error}")

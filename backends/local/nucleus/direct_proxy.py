@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 
 from backends.local.mqtt import FindBroker, LinkLostError, MqttLink
+from backends.local.nucleus.keep_up import keep_up
 from backends.local.nucleus.rpc import OperationError
 from backends.local.nucleus.subscriptions import Receive, Subscriptions
 
@@ -43,7 +44,7 @@ class DirectProxy:
         return [size for size in self._sending.values() if size]
 
     def start(self) -> None:
-        self._run = asyncio.create_task(self._link.run())
+        self._run = keep_up(self._link.run)
 
     def drop(self) -> None:
         """Ends the connection; it comes back once there is a broker to be found."""

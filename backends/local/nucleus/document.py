@@ -1,18 +1,25 @@
 """The deployment document as a device receives it (contract: the job document, not the API's)."""
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from backends.json_text import MAX_DEPTH, check_depth, parse_json
 
 _CONFIG = ConfigDict(frozen=True, extra="forbid")
 _TARGET = re.compile(r".*:configuration:(thing(?:group)?/.+):(\d+)")
 
 CAPABILITIES = frozenset({"LARGE_CONFIGURATION", "LINUX_RESOURCE_LIMITS", "SUB_DEPLOYMENTS"})
 """What a document may require: those that the classic nucleus knows."""
+
+
+_AROUND = 4
+"""Levels of a document above its configurations."""
+
+Merge = Annotated[dict[str, Any], AfterValidator(check_depth)]
 
 
 class DocumentError(Exception):
@@ -22,7 +29,7 @@ class DocumentError(Exception):
 class ConfigurationUpdate(BaseModel):
     model_config = _CONFIG
 
-    merge: dict[str, Any] = {}
+    merge: Merge = {}
     reset: tuple[str, ...] = ()
 
 
@@ -76,7 +83,9 @@ class Document(BaseModel):
 def read[D: BaseModel](path: Path, form: type[D]) -> D:
     """A document of that form. Raises DocumentError."""
     try:
-        return form.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        return form.model_validate(
+            parse_json(path.read_text(encoding="utf-8"), MAX_DEPTH + _AROUND)
+        )
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

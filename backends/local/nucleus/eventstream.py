@@ -119,7 +119,10 @@ def decode(data: bytes, limit: int = MAX_FRAME) -> Frame:
 
 
 class FrameReader:
-    """Frames from a stream. One that has begun must be whole within `seconds`."""
+    """Frames from a stream, each of `limit` bytes at most.
+
+    One that has begun must be whole within `seconds`.
+    """
 
     def __init__(
         self,
@@ -128,7 +131,7 @@ class FrameReader:
         seconds: float = FRAME_SECONDS,
     ) -> None:
         self._reader = reader
-        self._limit = limit
+        self.limit = limit
         self._seconds = seconds
         self._held = bytearray()
 
@@ -157,7 +160,7 @@ class FrameReader:
         """The first frame of what is held, if it is whole."""
         if len(self._held) < _PRELUDE.size:
             return None
-        total = _total(self._held[: _PRELUDE.size], self._limit)
+        total = _total(self._held[: _PRELUDE.size], self.limit)
         if len(self._held) < total:
             return None
         data = bytes(self._held[:total])

@@ -5,7 +5,7 @@
 A program of its own, from which guards are forked: that costs a millisecond and a megabyte each,
 where an interpreter for each script would cost twenty and six. A request on the socket is a length,
 four open files (standard input, output, error, and status) and a JSON object: `command`, `folder`,
-`environment`, `grace` (seconds) and `keep`. It ends when the socket does; its guards go on.
+`environment`, `grace` (seconds) and `keep`. When the socket ends, so does it, after the last guard.
 
 A guard first writes its own pid to the status file, and then the command's exit status as soon as
 that is known, each as a decimal line; when the status file ends, nothing of the script is left.
@@ -13,9 +13,11 @@ Standard input is the lifeline: when it ends (the device stops the script, or wa
 every descendant gets SIGTERM and, after the grace time, SIGKILL. Descendants that outlive the
 command are ended with it, unless `keep` is true (a Startup script may leave its daemon behind).
 
-A guard is a child subreaper, so nothing that the script starts can get away from it.
+A guard is a child subreaper, so nothing that the script starts can get away from it. So is this
+program above the guards: what a guard leaves that was killed, by its own script say, it kills.
 """
 
+import contextlib
 import ctypes
 import gc
 import json
@@ -39,18 +41,56 @@ _LENGTH = 8
 
 def main() -> int:
     libc = ctypes.CDLL(None)
+    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how a guard ended
+    wake, waker = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.set_wakeup_fd(waker)
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
     gc.freeze()  # so that its memory stays shared with the guards
     requests = socket.socket(fileno=int(sys.argv[1]))
-    while (request := _receive(requests)) is not None:
+    guards: set[int] = set()
+    while True:
+        readable, _, _ = select.select([requests.fileno(), wake], [], [])
+        if wake in readable:
+            os.read(wake, 4096)
+            _end_orphans(guards)
+        if requests.fileno() not in readable:
+            continue
+        request = _receive(requests)
+        if request is None:
+            break
         wanted, files = request
-        if os.fork() == 0:
+        guard = os.fork()
+        if guard == 0:
             requests.close()
+            os.close(wake)
+            os.close(waker)
             _become_guard(libc, wanted, files)
+        guards.add(guard)
         for file in files:
             os.close(file)
+    while _end_orphans(guards):
+        select.select([wake], [], [], _TICK)
     return 0
+
+
+def _end_orphans(guards: "set[int]") -> bool:
+    """Kills what guards that did not end by themselves have left; whether any child is left."""
+    orphaned = False
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return False
+        if pid == 0:
+            break
+        orphaned = orphaned or status != 0 or pid not in guards
+        guards.discard(pid)
+    if orphaned:
+        for pid, _ in _families().get(os.getpid(), []):
+            if pid not in guards:  # its own children come here as well when it has ended
+                _send(pid, signal.SIGKILL)
+    return True
 
 
 def _receive(requests: socket.socket) -> "tuple[dict[str, object], list[int]] | None":
@@ -118,6 +158,8 @@ def _start(command: list[str], libc: ctypes.CDLL, status_fd: int) -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     child = os.fork()
     if child:
+        with contextlib.suppress(OSError):  # as the child does: whoever comes first
+            os.setpgid(child, child)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         return child
     os.setpgid(0, 0)
@@ -199,6 +241,18 @@ def _send(pid: int, number: int) -> None:
 
 def _descendants() -> "list[tuple[int, int]]":
     """Each with its process group."""
+    children = _families()
+    found: list[tuple[int, int]] = []
+    waiting = [os.getpid()]
+    while waiting:
+        below = children.get(waiting.pop(), [])
+        found += below
+        waiting += [pid for pid, _ in below]
+    return found
+
+
+def _families() -> "dict[int, list[tuple[int, int]]]":
+    """The children of each process of this machine, each with its process group."""
     children: dict[int, list[tuple[int, int]]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
@@ -208,13 +262,7 @@ def _descendants() -> "list[tuple[int, int]]":
                 continue
             parent, group = map(int, text.rpartition(")")[2].split()[1:3])
             children.setdefault(parent, []).append((int(entry.name), group))
-    found: list[tuple[int, int]] = []
-    waiting = [os.getpid()]
-    while waiting:
-        below = children.get(waiting.pop(), [])
-        found += below
-        waiting += [pid for pid, _ in below]
-    return found
+    return children
 
 
 if __name__ == "__main__":

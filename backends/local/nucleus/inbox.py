@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from backends.local.files import read_json, write_json
-from backends.local.nucleus.document import Document, DocumentError, Outcome, failed, read
+from backends.local.nucleus.document import Document, Outcome, failed, read
 from backends.local.nucleus.local_document import LocalDocument
 from backends.local.nucleus.targets import Target
 
@@ -73,7 +73,7 @@ class Inbox:
                 continue
             try:
                 yield path, read(path, form)
-            except DocumentError as error:
+            except Exception as error:  # noqa: BLE001 - no document may keep the others waiting
                 self.answer(path, path.stem, failed("FAILED_NO_STATE_CHANGE", str(error)))
 
     def _current(

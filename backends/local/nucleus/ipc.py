@@ -7,7 +7,7 @@ import os
 import secrets
 import string
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from backends.local.nucleus.kind import CLASSIC, Nucleus
@@ -23,6 +23,11 @@ class Tokens:
 
     def __init__(self) -> None:
         self._components: dict[str, str] = {}
+        self._on_revoke: list[Callable[[str], None]] = []
+
+    def on_revoke(self, listener: Callable[[str], None]) -> None:
+        """Calls `listener` with the component whose tokens are worthless from now on."""
+        self._on_revoke.append(listener)
 
     def issue(self, component: str) -> str:
         token = "".join(secrets.choice(string.ascii_uppercase) for _ in range(16))
@@ -32,6 +37,8 @@ class Tokens:
 
     def revoke(self, component: str) -> None:
         self._components = {t: name for t, name in self._components.items() if name != component}
+        for listener in self._on_revoke:
+            listener(component)
 
     def component(self, token: str) -> str | None:
         return self._components.get(token)
@@ -55,7 +62,8 @@ class IpcServer:
         self._nucleus = nucleus
         self._limits = limits
         self._server: asyncio.Server | None = None
-        self._connections: set[Connection] = set()
+        self._connections: list[Connection] = []
+        tokens.on_revoke(self.disconnect)
 
     async def start(self) -> None:
         self._link.unlink(missing_ok=True)
@@ -77,16 +85,21 @@ class IpcServer:
         self._server = None
 
     def disconnect(self, component: str) -> None:
-        """Ends the connections of a component that was stopped."""
+        """Ends the connections of a component that was stopped, or started anew."""
         for connection in list(self._connections):
             if connection.component == component:
-                connection.abort()
+                connection.cut_off()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._connections) >= self._limits.connections:
             logger.warning("a client is turned away: %d are connected", len(self._connections))
             writer.transport.abort()
             return
+        strangers = [connection for connection in self._connections if not connection.component]
+        if len(strangers) >= self._limits.strangers:
+            logger.warning("%d clients have not said who they are; one is cut", len(strangers))
+            strangers[0].abort()
+            self._connections.remove(strangers[0])
         connection = Connection(
             reader,
             writer,
@@ -95,11 +108,12 @@ class IpcServer:
             self._nucleus,
             self._limits,
         )
-        self._connections.add(connection)
+        self._connections.append(connection)
         try:
             await connection.serve()
         finally:
-            self._connections.discard(connection)
+            if connection in self._connections:
+                self._connections.remove(connection)
 
 
 def offered(operations: Mapping[str, Operation], nucleus: Nucleus) -> dict[str, Operation]:

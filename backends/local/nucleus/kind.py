@@ -33,6 +33,8 @@ class Nucleus:
     """Platforms may be regular expressions."""
     cuts_scripts: bool
     """A brace that is no known variable cuts the text off there; else it stays as it is."""
+    watches_missing_keys: bool
+    """A component may subscribe to a key that is not there yet."""
     reads_dependencies: bool
     """`{component:namespace:key}` is a variable."""
     npm_requirements: bool
@@ -59,6 +61,7 @@ CLASSIC = Nucleus(
     text_scalars=False,
     patterns=True,
     cuts_scripts=False,
+    watches_missing_keys=False,
     reads_dependencies=True,
     npm_requirements=True,
     implicit_all=True,
@@ -78,6 +81,7 @@ LITE = Nucleus(
     text_scalars=True,
     patterns=False,
     cuts_scripts=True,
+    watches_missing_keys=True,
     reads_dependencies=False,
     npm_requirements=False,
     implicit_all=False,

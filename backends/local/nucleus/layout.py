@@ -40,6 +40,11 @@ class Layout:
         return self.config / "state.json"
 
     @property
+    def damaged_state(self) -> Path:
+        """A state that could not be read; it stays until somebody deletes it."""
+        return self.config / "state.json.damaged"
+
+    @property
     def device(self) -> Path:
         """Who the device is, and where its cloud side lies; written by who starts it."""
         return self.config / "device.json"

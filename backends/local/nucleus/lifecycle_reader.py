@@ -1,7 +1,7 @@
 """What a component's lifecycle says: which one applies, its steps, its environment."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,14 +48,17 @@ def read_lifecycle(fields: Fields, where: str, given: Any, nucleus: Nucleus) -> 
     )
 
 
-def select(fields: Fields, everything: Any, selections: Sequence[str], nucleus: Nucleus) -> Any:
+def select(
+    fields: Fields, everything: Any, selections: Sequence[str], keywords: Set[str], nucleus: Nucleus
+) -> Any:
     """The global lifecycle, as a manifest with these selections sees it. Raises RecipeError.
 
-    At each level, the first selector of the list that is a key there wins, else `all`.
+    `keywords` are the selections of all manifests. At a level that has any of them (or `all`), the
+    first selection that is there wins, else `all`; without either the level is left out.
     """
     wanted = [*selections, ALL]
     if nucleus.implicit_all:
-        return _selected(everything, wanted)
+        return _selected(everything, wanted, {*keywords, ALL})
     levels = fields.object("Lifecycle", everything)
     for selector in wanted:
         if selector in levels:
@@ -65,13 +68,15 @@ def select(fields: Fields, everything: Any, selections: Sequence[str], nucleus: 
     )
 
 
-def _selected(node: Any, selections: Sequence[str]) -> Any:
+def _selected(node: Any, wanted: Sequence[str], keywords: Set[str]) -> Any:
+    """None when it is for others only."""
     if not isinstance(node, Mapping):
         return node
-    for selector in selections:
-        if selector in node:
-            return _selected(node[selector], selections)
-    return {key: _selected(value, selections) for key, value in node.items()}
+    if keywords.isdisjoint(node):
+        kept = ((key, value, _selected(value, wanted, keywords)) for key, value in node.items())
+        return {key: new for key, value, new in kept if new is not None or value is None}
+    mine = next((selector for selector in wanted if selector in node), None)
+    return None if mine is None else _selected(node[mine], wanted, keywords)
 
 
 def _step(fields: Fields, where: str, name: str, value: Any, nucleus: Nucleus) -> Step:

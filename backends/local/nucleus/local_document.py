@@ -4,7 +4,7 @@ It starts from what the device runs, then removes, then adds; other targets' wis
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,6 +12,7 @@ from backends.local.nucleus.document import (
     ComponentDeployment,
     ConfigurationUpdate,
     Document,
+    Merge,
     UpdatePolicy,
 )
 from backends.local.nucleus.targets import LOCAL_DEPLOYMENT, Target
@@ -25,7 +26,7 @@ class LocalUpdate(BaseModel):
 
     model_config = _CONFIG
 
-    MERGE: dict[str, Any] = {}
+    MERGE: Merge = {}
     RESET: tuple[str, ...] = ()
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from backends.json_text import MAX_DEPTH, check_depth
 from backends.local.nucleus.authorization import (
     COMPONENT_METRIC,
     MQTT_PROXY,
@@ -16,6 +17,7 @@ from backends.local.nucleus.authorization import (
     is_allowed,
 )
 from backends.local.nucleus.configuration import Configuration
+from backends.local.nucleus.kind import CLASSIC, Nucleus
 from backends.local.nucleus.pubsub import LocalBus
 from backends.local.nucleus.requests import (
     check_metric,
@@ -30,10 +32,11 @@ from backends.local.nucleus.requests import (
     read_text,
 )
 from backends.local.nucleus.rpc import PREFIX, Call, Operation, OperationError
-from backends.local.topics import has_wildcard, is_filter, is_topic
+from backends.local.topics import fits_iot_core, has_wildcard, is_filter, is_topic
 
 _RECEIVE_MODES = ("RECEIVE_ALL_MESSAGES", "RECEIVE_MESSAGES_FROM_OTHERS")
 _LAST_SECOND = 253_402_300_799  # of the year 9999
+_MAX_MESSAGE = 128 * 1024  # of AWS IoT Core, and the classic nucleus's default
 _STATES = ("RUNNING", "ERRORED")
 
 Answer = Mapping[str, Any]
@@ -86,6 +89,7 @@ class Core:
     mqtt: MqttProxy
     lifecycle: Lifecycle
     configuration_changed: Callable[[], None] = lambda: None
+    nucleus: Nucleus = CLASSIC
 
 
 def operations(core: Core) -> dict[str, Operation]:
@@ -124,6 +128,9 @@ class _Operations:
         qos = read_qos(call)
         if not is_topic(topic):
             raise invalid(f"{topic!r} is no topic to publish to")
+        _check_iot_core(topic)
+        if len(payload) > _MAX_MESSAGE:
+            raise invalid(f"a message of {len(payload)} bytes; {_MAX_MESSAGE} are allowed")
         retain = read_retain(call)
         self._authorise(call, MQTT_PROXY, topic)
         self._core.mqtt.publish(topic, payload, qos, retain=retain)
@@ -134,6 +141,7 @@ class _Operations:
         qos = read_qos(call)
         if not is_filter(topic_filter):
             raise invalid(f"{topic_filter!r} is no topic filter")
+        _check_iot_core(topic_filter)
         self._authorise(call, MQTT_PROXY, topic_filter)
 
         def receive(topic: str, payload: bytes) -> None:
@@ -175,10 +183,7 @@ class _Operations:
     async def get_configuration(self, call: Call) -> Answer:
         component = read_component(call)
         path = read_key_path(call)
-        try:
-            key, value = self._core.configuration.resolved(component, path)
-        except KeyError as error:
-            raise OperationError("ResourceNotFoundError", "Key not found") from error
+        key, value = self._resolved(component, path)
         whole = isinstance(value, dict) and not self._core.configuration.is_leaf(component, path)
         return {"componentName": component, "value": value if whole else {key: value}}
 
@@ -188,6 +193,7 @@ class _Operations:
         path = read_key_path(call)
         if not isinstance(value, dict):
             raise invalid("valueToMerge is required")
+        _check_depth(path, value)
         if not is_number(timestamp) or abs(timestamp) > _LAST_SECOND:
             raise invalid("timestamp is required")
         if "accesscontrol" in {k.lower() for k in (path[:1] or list(value))}:
@@ -204,7 +210,9 @@ class _Operations:
         return {}
 
     async def subscribe_to_configuration_update(self, call: Call) -> Answer:
-        component = read_component(call)
+        component, path = read_component(call), read_key_path(call)
+        if not self._core.nucleus.watches_missing_keys:
+            self._resolved(component, path)
 
         def changed(name: str, path: tuple[str, ...]) -> None:
             event = {"componentName": name, "keyPath": list(path)}
@@ -212,10 +220,14 @@ class _Operations:
                 f"{PREFIX}ConfigurationUpdateEvents", {"configurationUpdateEvent": event}
             )
 
-        call.stream.on_close(
-            self._core.configuration.subscribe(component, read_key_path(call), changed)
-        )
+        call.stream.on_close(self._core.configuration.subscribe(component, path, changed))
         return {}
+
+    def _resolved(self, component: str, path: tuple[str, ...]) -> tuple[str, Any]:
+        try:
+            return self._core.configuration.resolved(component, path)
+        except KeyError as error:
+            raise OperationError("ResourceNotFoundError", "Key not found") from error
 
     async def update_state(self, call: Call) -> Answer:
         state = call.body.get("state")
@@ -285,3 +297,19 @@ class _Operations:
             granted = {}
         if not is_allowed(granted, service, call.operation, resource):
             raise OperationError("UnauthorizedError", "Not Authorized")
+
+
+def _check_iot_core(topic: str) -> None:
+    if not fits_iot_core(topic):
+        raise invalid(
+            f"{topic[:80]!r}: a topic has at most 256 bytes and 7 slashes, as in AWS IoT Core;"
+            " $share is not supported"
+        )
+
+
+def _check_depth(path: tuple[str, ...], value: dict[str, Any]) -> None:
+    """Before anything is touched: nobody could walk a tree that is too deep."""
+    try:
+        check_depth(value, MAX_DEPTH - len(path))
+    except ValueError as error:
+        raise invalid(f"the configuration would be deeper than {MAX_DEPTH} levels") from error

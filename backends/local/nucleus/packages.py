@@ -3,9 +3,12 @@
 A version never changes, so what is there and has its digest is not fetched again.
 """
 
+import lzma
 import shutil
 import stat
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
@@ -19,7 +22,19 @@ from backends.local.nucleus.versions import Version, VersionError, parse_version
 
 MAX_ENTRIES = 100_000
 MAX_UNPACKED = 4 * 1024**3
+MAX_NAME = 200  # characters of an entry's name that go into a reason
 _CHUNK = 1024 * 1024
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+)
 _SUFFIXES = (".yaml", ".yml", ".json")
 
 
@@ -43,14 +58,15 @@ class Packages:
     def versions(self, name: str) -> list[Version]:
         """The versions that can be had, here or in the store."""
         folder = self._components / name
-        found = set()
+        found: dict[str, Version] = {}
         for path in folder.iterdir() if folder.is_dir() else ():
             if path.suffix in _SUFFIXES and not path.name.startswith("."):
                 try:
-                    found.add(parse_version(path.name.removesuffix(path.suffix)))
+                    version = parse_version(path.name.removesuffix(path.suffix))
                 except VersionError:
                     continue
-        return sorted(found)
+                found[str(version)] = version
+        return sorted(found.values(), key=lambda version: (version, version.build))
 
     def recipe(self, name: str, version: Version) -> Recipe:
         """From the store. Raises PackageFault or RecipeError."""
@@ -105,7 +121,7 @@ class Packages:
         if fresh:
             download(self._source(artifact.uri), target, artifact)
         if unzip:
-            folder = self._layout.unarchived(name, version) / target.name.rpartition(".")[0]
+            folder = self._layout.unarchived(name, version) / artifact.folder
             if fresh or not folder.is_dir():
                 unpack(target, folder, artifact)
 
@@ -124,9 +140,9 @@ def unpack(archive: Path, into: Path, artifact: Artifact) -> None:
     try:
         with zipfile.ZipFile(archive) as content:
             _extract(content, partial, artifact)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+    except _UNREADABLE as error:
         shutil.rmtree(partial, ignore_errors=True)
-        raise PackageFault(f"{archive.name} is no ZIP archive that can be read: {error}") from error
+        raise PackageFault(f"{artifact.uri} is no ZIP archive that can be read: {error}") from error
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
@@ -137,31 +153,42 @@ def unpack(archive: Path, into: Path, artifact: Artifact) -> None:
 def _extract(content: zipfile.ZipFile, into: Path, artifact: Artifact) -> None:
     entries = content.infolist()
     if len(entries) > MAX_ENTRIES:
-        raise PackageFault(f"{content.filename} has {len(entries)} entries; {MAX_ENTRIES} at most")
+        raise PackageFault(f"{artifact.uri} has {len(entries)} entries; {MAX_ENTRIES} at most")
     into.mkdir(parents=True)
     check_room(into, sum(entry.file_size for entry in entries), artifact.uri)
     left = MAX_UNPACKED
     for entry in entries:
         target = into / _safe(entry)
-        if entry.is_dir():
-            target.mkdir(parents=True, exist_ok=True)
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with content.open(entry) as source, target.open("wb") as sink:
-            while chunk := source.read(_CHUNK):
-                left -= len(chunk)
-                if left < 0:
-                    raise PackageFault(
-                        f"{content.filename} unpacks to more than {MAX_UNPACKED} bytes"
-                    )
-                sink.write(chunk)
-        target.chmod(mode_of(artifact))
+        try:
+            if entry.is_dir():
+                target.mkdir(parents=True, exist_ok=True)
+            else:
+                left -= _extract_file(content, entry, target, left)
+        except (*_UNREADABLE, OSError) as error:
+            reason = f"{entry.filename[:MAX_NAME]!r} cannot be unpacked: {error}"
+            raise PackageFault(f"{artifact.uri}: {reason}") from error
+        if left < 0:
+            raise PackageFault(f"{artifact.uri} unpacks to more than {MAX_UNPACKED} bytes")
+        if not entry.is_dir():
+            target.chmod(mode_of(artifact))
+
+
+def _extract_file(content: zipfile.ZipFile, entry: zipfile.ZipInfo, target: Path, left: int) -> int:
+    """The bytes written; a little more than `left` when there are more than that."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    size = 0
+    with content.open(entry) as source, target.open("wb") as sink:
+        while size <= left and (chunk := source.read(_CHUNK)):
+            size += len(chunk)
+            sink.write(chunk)
+    return size
 
 
 def _safe(entry: zipfile.ZipInfo) -> str:
     path = PurePosixPath(entry.filename)
     outside = path.is_absolute() or ".." in path.parts or "\\" in entry.filename
-    if outside or not path.parts or "\0" in entry.filename:
+    nowhere = not path.parts and not entry.is_dir()  # as a folder it is the archive's own
+    if outside or nowhere or "\0" in entry.filename:
         raise PackageFault(f"the archive holds a path that leads out of it: {entry.filename!r}")
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):

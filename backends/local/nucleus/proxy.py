@@ -10,14 +10,18 @@ import sqlite3
 from collections.abc import Callable
 
 from backends.local.mqtt import FindBroker, LinkLostError, MqttLink
+from backends.local.nucleus.keep_up import keep_up
 from backends.local.nucleus.rpc import OperationError
-from backends.local.nucleus.spool import Spool
+from backends.local.nucleus.spool import Spool, Spooled
 from backends.local.nucleus.subscriptions import Receive, Subscriptions
 
 logger = logging.getLogger(__name__)
 
 BATCH = 50
 RETRY_SECONDS = 0.1
+SPOOL_SECONDS = 1.0
+TRIES = 10
+"""Of one message, each on a connection that was up: a broker that ends it refuses the message."""
 
 
 class SpoolingProxy:
@@ -35,6 +39,8 @@ class SpoolingProxy:
         self._spool = spool
         self._news = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._failed = (0, 0)  # a message's number, and how often
+        self._confirmed = 0  # the number of the last message that the broker has
 
     @property
     def connected(self) -> bool:
@@ -49,7 +55,7 @@ class SpoolingProxy:
         return self._spool.dropped
 
     def start(self) -> None:
-        self._tasks = [asyncio.create_task(self._link.run()), asyncio.create_task(self._send())]
+        self._tasks = [keep_up(self._link.run), keep_up(self._send)]
 
     def drop(self) -> None:
         """Ends the connection; it comes back once there is a broker to be found."""
@@ -77,18 +83,37 @@ class SpoolingProxy:
 
     async def _send(self) -> None:
         while True:
-            await self._link.connected.wait()
-            self._news.clear()
-            batch = self._spool.oldest(BATCH)
-            if not batch:
-                await self._news.wait()
-            for message in batch:
-                try:
+            try:
+                await self._send_some()
+            except sqlite3.Error as error:
+                logger.warning("messages wait, the spool cannot be used: %s", error)
+                await asyncio.sleep(SPOOL_SECONDS)
+
+    async def _send_some(self) -> None:
+        await self._link.connected.wait()
+        self._news.clear()
+        batch = self._spool.oldest(BATCH)
+        if not batch:
+            await self._news.wait()
+        for message in batch:
+            try:
+                if message.number != self._confirmed:  # else only the spool failed
                     await self._link.publish(
                         message.topic, message.payload, message.qos, retain=message.retain
                     )
-                except LinkLostError as error:
-                    logger.info("a message to %s stays in the spool: %s", message.topic, error)
-                    await asyncio.sleep(RETRY_SECONDS)
-                    break
+                self._confirmed = message.number
                 self._spool.remove(message)
+            except LinkLostError as error:
+                self._keep_or_set_aside(message, error)
+                await asyncio.sleep(RETRY_SECONDS)
+                return
+
+    def _keep_or_set_aside(self, message: Spooled, error: LinkLostError) -> None:
+        """Kept, and first again; but what never gets through must not keep the others for ever."""
+        number, failures = self._failed
+        failures = failures + 1 if number == message.number else 1
+        self._failed = message.number, failures
+        if failures < TRIES:
+            logger.info("a message to %s stays in the spool: %s", message.topic, error)
+        else:
+            self._spool.set_aside(message, str(error))

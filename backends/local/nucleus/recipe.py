@@ -41,6 +41,11 @@ class Artifact:
     def file(self) -> str:
         return self.uri.rpartition("/")[2]
 
+    @property
+    def folder(self) -> str:
+        """What its content is unpacked into."""
+        return self.file.rpartition(".")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Step:

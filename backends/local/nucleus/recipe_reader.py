@@ -74,12 +74,7 @@ class _Reader:
             version=version,
             defaults=self._defaults(),
             dependencies=self._dependencies(),
-            artifacts=tuple(
-                self._artifact(f"{where}.Artifacts[{at}]", entry)
-                for at, entry in enumerate(
-                    fields.list(f"{where}.Artifacts", manifest.get("artifacts"))
-                )
-            ),
+            artifacts=self._artifacts(f"{where}.Artifacts", manifest.get("artifacts")),
             steps=lifecycle.steps,
             environment=lifecycle.environment,
             error_reset_seconds=lifecycle.error_reset_seconds,
@@ -128,7 +123,7 @@ class _Reader:
     def _manifest(self) -> tuple[str, dict[str, Any]]:
         """The path of the first manifest for this platform, and its content.
 
-        The others are checked as well, unless they may be written for another kind of nucleus.
+        What is in those for other platforms may be anything, as for a nucleus.
         """
         manifests = self._top.get("manifests")
         if not isinstance(manifests, list) or not manifests:
@@ -137,14 +132,13 @@ class _Reader:
         for at, entry in enumerate(manifests):
             where = f"Manifests[{at}]"
             given = self._fields.object(where, entry)
-            suits = self._suits_all(where, given)
-            if not suits and self._nucleus.exact_keys:
+            if not self._suits_all(where, given):
                 continue
             manifest = self._fields.keys(where, given, spelling.MANIFEST)
             read_lifecycle(
                 self._fields, f"{where}.Lifecycle", manifest.get("lifecycle"), self._nucleus
             )
-            if suits and chosen is None:
+            if chosen is None:
                 chosen = where, manifest
         if chosen is None:
             attributes = ", ".join(f"{key} {value}" for key, value in self._attributes.items())
@@ -176,7 +170,9 @@ class _Reader:
             try:
                 expression = re.compile(pattern[1:-1])
             except (re.error, OverflowError, RecursionError) as error:
-                reason = f"{pattern!r} is no regular expression: {error}"
+                reason = (
+                    f"{pattern!r} is no regular expression of Python's (here, not Java's): {error}"
+                )
                 raise self._fields.error(f"{where}.{key}", reason) from error
             return actual is not None and expression.fullmatch(actual) is not None
         return pattern == actual
@@ -192,7 +188,36 @@ class _Reader:
         everything = self._fields.object("Lifecycle", self._top.get("lifecycle"))
         if own or not everything:
             return f"{where}.Lifecycle", own
-        return "Lifecycle", select(self._fields, everything, selections, self._nucleus)
+        keywords = self._all_selections()
+        return "Lifecycle", select(self._fields, everything, selections, keywords, self._nucleus)
+
+    def _all_selections(self) -> set[str]:
+        """Of all manifests; what is wrong in those for other platforms is not looked at."""
+        return {
+            each
+            for manifest in self._top["manifests"]
+            if isinstance(manifest, Mapping)
+            for key, value in manifest.items()
+            if key.lower() == "selections" and isinstance(value, list)
+            for each in value
+            if isinstance(each, str)
+        }
+
+    def _artifacts(self, where: str, given: Any) -> tuple[Artifact, ...]:
+        found: list[Artifact] = []
+        for at, entry in enumerate(self._fields.list(where, given)):
+            artifact = self._artifact(f"{where}[{at}]", entry)
+            for other in found:
+                clash = ""
+                if artifact.file == other.file:
+                    clash = f"file {artifact.file!r}"
+                elif artifact.unzip and other.unzip and artifact.folder == other.folder:
+                    clash = f"folder {artifact.folder!r}"
+                if clash:
+                    reason = f"the {clash} is that of {other.uri} already; give it another name"
+                    raise self._fields.error(f"{where}[{at}].Uri", reason)
+            found.append(artifact)
+        return tuple(found)
 
     def _artifact(self, where: str, given: Any) -> Artifact:
         fields = self._fields

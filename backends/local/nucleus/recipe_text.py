@@ -11,10 +11,10 @@ from typing import Any
 
 import yaml
 
+from backends.json_text import MAX_DEPTH
 from backends.local.nucleus.recipe import RecipeError
 
 MAX_BYTES = 16_000
-MAX_DEPTH = 50
 MAX_VALUES = 20_000
 """More than 16,000 bytes hold, unless aliases multiply them."""
 

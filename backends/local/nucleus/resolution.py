@@ -16,6 +16,8 @@ from backends.local.nucleus.versions import (
 Roots = Mapping[str, Mapping[str, str]]
 """Who wants which components: target to component to version requirement."""
 
+_MAX_CHOICES = 1000  # only guards against a cycle of choices
+
 NUCLEUS = "aws.greengrass.Nucleus"
 NUCLEUS_VERSION = "2.12.0"
 BUILT_IN = {NUCLEUS: Version((2, 12, 0)), "aws.greengrass.NucleusLite": Version((2, 0, 0))}
@@ -45,36 +47,42 @@ def resolve(roots: Roots, catalog: Catalog) -> list[Recipe]:
     Dependencies come before their dependents. Raises ResolutionError, and what the catalog raises.
     """
     chosen: dict[str, Recipe] = {}
-    for _ in range(
-        1000
-    ):  # each round fixes one choice; the bound only guards against a cycle of choices
+    for _ in range(_MAX_CHOICES):
         wishes = _wishes(roots, chosen)
-        wrong = _next_choice(wishes, chosen, catalog)
-        if wrong is None:
+        choice = _next_choice(wishes, chosen, catalog)
+        if choice is None:
             reachable = {name: chosen[name] for name in wishes if name in chosen}
             return _ordered(reachable)
-        chosen[wrong.name] = wrong
+        for name in _reached(choice.name, chosen):  # what the former choice wanted may be newer now
+            chosen.pop(name, None)
+        chosen[choice.name] = choice
     raise ResolutionError("the components' requirements chase each other without end")
 
 
 def _wishes(roots: Roots, chosen: Mapping[str, Recipe]) -> dict[str, list[Wish]]:
     """Everything that is wanted of each component, by what can be reached from the roots."""
     wishes: dict[str, list[Wish]] = {}
-    for target, wanted in roots.items():
+    for target, wanted in sorted(roots.items()):
         for name, text in wanted.items():
             wishes.setdefault(name, []).append(_wish(target, name, text))
-    seen: set[str] = set()
-    waiting = list(wishes)
-    while waiting:
-        name = waiting.pop()
-        if name in seen or name not in chosen:
-            continue
-        seen.add(name)
-        by = f"{name} {chosen[name].version}"
-        for needed, dependency in chosen[name].dependencies.items():
-            wishes.setdefault(needed, []).append(Wish(dependency.requirement, by))
-            waiting.append(needed)
+    for name in sorted({found for root in list(wishes) for found in _reached(root, chosen)}):
+        if name in chosen:
+            by = f"{name} {chosen[name].version}"
+            for needed, dependency in chosen[name].dependencies.items():
+                wishes.setdefault(needed, []).append(Wish(dependency.requirement, by))
     return wishes
+
+
+def _reached(name: str, chosen: Mapping[str, Recipe]) -> set[str]:
+    """`name`, and all that its choice needs."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        one = waiting.pop()
+        if one not in found:
+            found.add(one)
+            waiting += chosen[one].dependencies if one in chosen else ()
+    return found
 
 
 def _wish(target: str, name: str, text: str) -> Wish:
@@ -87,21 +95,23 @@ def _wish(target: str, name: str, text: str) -> Wish:
 def _next_choice(
     wishes: Mapping[str, list[Wish]], chosen: Mapping[str, Recipe], catalog: Catalog
 ) -> Recipe | None:
-    """A component whose choice is missing or wrong, chosen anew; None when all are right."""
-    for name, wanted in wishes.items():
-        requirements = [wish.requirement for wish in wanted]
-        if name in BUILT_IN:
-            if newest([BUILT_IN[name]], requirements) is None:
-                raise _conflict(name, wanted, [BUILT_IN[name]])
+    """A component whose choice is wrong or missing, chosen anew; None when all are right.
+
+    A conflict counts only when nothing else is to be chosen, which might end it.
+    """
+    conflicts: list[ResolutionError] = []
+    for name in sorted(wishes, key=lambda name: (name not in chosen, name)):
+        requirements = [wish.requirement for wish in wishes[name]]
+        known = BUILT_IN.get(name) or (chosen[name].version if name in chosen else None)
+        if known is not None and all(r.admits(known) for r in requirements):
             continue
-        known = chosen.get(name)
-        if known is not None and all(r.admits(known.version) for r in requirements):
-            continue
-        versions = catalog.versions(name)
+        versions = [BUILT_IN[name]] if name in BUILT_IN else catalog.versions(name)
         best = newest(versions, requirements)
-        if best is None:
-            raise _conflict(name, wanted, versions)
-        return catalog.recipe(name, best)
+        if best is not None:
+            return catalog.recipe(name, best)
+        conflicts.append(_conflict(name, wishes[name], versions))
+    if conflicts:
+        raise conflicts[0]
     return None
 
 

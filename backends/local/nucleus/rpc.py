@@ -36,6 +36,8 @@ from backends.local.nucleus.rpc_frames import (
 logger = logging.getLogger(__name__)
 
 VERSION = "0.1.0"
+CONNECT_BYTES = 64 * 1024
+"""Of the first frame: nobody knows yet who sends it."""
 PREFIX = "aws.greengrass#"
 REFUSAL_SECONDS = 2.0
 _LAST_STREAM = 2**31 - 1
@@ -55,6 +57,8 @@ class Limits:
     unread: int = 32 * 1024 * 1024
     """Bytes that a client leaves unread."""
     connections: int = 500
+    strangers: int = 100
+    """Connections that have not said who they are; the longest silent one makes room."""
 
 
 class OperationError(Exception):
@@ -106,8 +110,11 @@ class Stream:
         self.closed = False
 
     def on_close(self, callback: Callable[[], None]) -> None:
-        """Called once, when the client closes the stream or goes away."""
-        self._on_close.append(callback)
+        """Called once, when the client closes the stream or goes away; at once where it has."""
+        if self.closed:
+            callback()
+        else:
+            self._on_close.append(callback)
 
     def event(self, shape: str, body: Mapping[str, Any]) -> None:
         if self.closed:
@@ -118,6 +125,8 @@ class Stream:
         self._connection.send_json(self._number, shape, body)
 
     def respond(self, shape: str, body: Mapping[str, Any], *, last: bool) -> None:
+        if self.closed:
+            return
         flags = TERMINATE_STREAM if last else 0
         self._connection.send_json(self._number, shape, body, flags=flags)
         waiting, self._waiting = self._waiting or [], None
@@ -144,7 +153,8 @@ class Connection:
         limits: Limits,
     ) -> None:
         self._reader = reader
-        self._frames = FrameReader(reader, nucleus.frame_limit, limits.frame_seconds)
+        first = min(CONNECT_BYTES, nucleus.frame_limit)
+        self._frames = FrameReader(reader, first, limits.frame_seconds)
         self._writer = writer
         self._authenticate = authenticate
         self._operations = operations
@@ -158,7 +168,7 @@ class Connection:
     async def serve(self) -> None:
         try:
             if await self._handshake():
-                while (frame := await self._frames.next()) is not None:
+                while (frame := await self._frames.next()) and not self._writer.is_closing():
                     self._receive(frame)
                     await self._writer.drain()
                     await self._catch_up()
@@ -186,6 +196,12 @@ class Connection:
     def abort(self) -> None:
         self._writer.transport.abort()
 
+    def cut_off(self) -> None:
+        """Ends it, and what it has asked for."""
+        for task in self._tasks:
+            task.cancel()
+        self.abort()
+
     async def _handshake(self) -> bool:
         async with asyncio.timeout(self._limits.handshake_seconds):
             frame = await self._frames.next()
@@ -200,6 +216,7 @@ class Connection:
             await self._let_the_client_leave()
             return False
         self.component = component
+        self._frames.limit = self._nucleus.frame_limit
         self._send_control(MessageType.CONNECT_ACK, flags=CONNECTION_ACCEPTED)
         return True
 
@@ -228,6 +245,8 @@ class Connection:
             if flags & TERMINATE_STREAM:
                 self._streams.pop(number).close()
         elif number == self._last_stream + 1 and number <= _LAST_STREAM:
+            if kind is not MessageType.APPLICATION_MESSAGE:
+                raise ProtocolError(f"stream {number} begins with {kind.name}")
             self._open(number, frame)
         elif not (0 < number <= self._last_stream and flags & TERMINATE_STREAM):
             raise ProtocolError(
@@ -264,17 +283,19 @@ class Connection:
         try:
             operation = self._operations.get(name, _UNKNOWN)
             body = await operation.run(Call(self.component, name, _request(payload), stream))
+            stream.respond(f"{name}Response", body, last=not operation.subscribes)
         except OperationError as error:
-            self._fail(number, error)
+            self._fail(number, error, stream)
         except Exception as error:  # a fault of ours must not take the connection along
             logger.exception("%s: %s failed", self.component, name)
-            self._fail(number, OperationError("ServiceError", str(error)))
+            self._fail(number, OperationError("ServiceError", str(error)), stream)
         else:
-            stream.respond(f"{name}Response", body, last=not operation.subscribes)
             if not operation.subscribes:
                 self._forget(number)
 
-    def _fail(self, number: int, error: OperationError) -> None:
+    def _fail(self, number: int, error: OperationError, stream: Stream | None = None) -> None:
+        if stream is not None and stream.closed:
+            return
         message = error.message if self._nucleus.explains_errors else ""
         members = error.members if self._nucleus.explains_errors else {}
         body = {
@@ -302,7 +323,7 @@ class Connection:
         flags: int = 0,
     ) -> None:
         headers = {":content-type": text("application/json"), "service-model-type": text(shape)}
-        self._send(kind, flags, number, headers, json.dumps(body).encode())
+        self._send(kind, flags, number, headers, json.dumps(body, allow_nan=False).encode())
 
     def _send_control(
         self,

@@ -3,10 +3,10 @@
 Names of headers are compared whatever their case, as the client does.
 """
 
-import json
 from enum import IntEnum
 from typing import Any
 
+from backends.json_text import parse_json
 from backends.local.nucleus.eventstream import Frame, Header, HeaderType
 
 
@@ -51,10 +51,7 @@ def string(frame: Frame, name: str) -> str:
 
 def json_object(payload: bytes) -> dict[str, Any]:
     """A payload as an object; an empty one is an empty object. Raises ValueError."""
-    try:
-        value = json.loads(payload or b"{}", parse_constant=_no_number)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
+    value = parse_json(payload or b"{}")
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")  # noqa: TRY004 - as json.loads does
     return value
@@ -65,7 +62,3 @@ def _header(frame: Frame, name: str) -> Header | None:
     if found is not None:
         return found
     return next((held for other, held in frame.headers.items() if other.lower() == name), None)
-
-
-def _no_number(text: str) -> Any:
-    raise ValueError(f"{text} is no number")

@@ -85,7 +85,7 @@ class Service:
         self.recipe = recipe
         self._done = done or Done()
         self.state = State.INSTALLED if self._done.install else State.NEW
-        self.state_time = time.time()
+        self.state_time = time.monotonic()
         self.reason = ""
         self.lifecycle = lifecycle_text(recipe, replace)
         self._layout = layout
@@ -338,7 +338,7 @@ class Service:
         level = "ERROR" if state in (State.ERRORED, State.BROKEN) else "INFO"
         self._log.event(level, f"{self.state} -> {state}{': ' if reason else ''}{reason}", state)
         self.state = state
-        self.state_time = time.time()
+        self.state_time = time.monotonic()
         self.reason = reason
         self._changed(self)
 

@@ -26,6 +26,8 @@ _INHERITED = (
     "no_proxy",
 )
 _REGION = "local"
+_BEFORE_START = (State.NEW, State.INSTALLED, State.STARTING)
+_HAS_STARTED = (*READY, State.STOPPING)
 
 
 class Services:
@@ -100,7 +102,7 @@ class Services:
         if known is None or known.state is State.BROKEN:
             return True
         text = lifecycle_text(recipe, self._variables(recipe, recipes, configuration).replace)
-        return known.recipe.version != recipe.version or known.lifecycle != text
+        return str(known.recipe.version) != str(recipe.version) or known.lifecycle != text
 
     async def replace(self, names: Sequence[str], recipes: Mapping[str, Recipe]) -> None:
         """Stops those of `names` that run, dependents first, and starts them from `recipes`."""
@@ -179,11 +181,27 @@ class Services:
         }
 
     async def _dependencies_ready(self, service: Service) -> None:
-        while not all(
-            needed not in self._services or self._services[needed].state in READY
-            for needed in service.recipe.dependencies
+        while any(
+            self._lacks(needed, hard=dependency.hard)
+            for needed, dependency in service.recipe.dependencies.items()
         ):
             await self.changed()
+
+    def _lacks(self, name: str, *, hard: bool) -> bool:
+        """Whether to wait for it: softly, only as long as it may still get there."""
+        service = self._services.get(name)
+        if service is None or service.state in _HAS_STARTED:
+            return False
+        return hard or self._is_coming(service)
+
+    def _is_coming(self, service: Service) -> bool:
+        return service.state in _BEFORE_START and all(
+            needed not in self._services
+            or self._services[needed].state in _HAS_STARTED
+            or self._is_coming(self._services[needed])
+            for needed, dependency in service.recipe.dependencies.items()
+            if dependency.hard
+        )
 
     def _on_state(self, service: Service) -> None:
         self._tell(service)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
+KEPT = 10
+"""Messages that were set aside, for people to look at (table `refused`)."""
 MAX_BYTES = 2_621_440  # the classic nucleus's default: 2.5 MB
 
 
@@ -60,7 +62,15 @@ class Spool:
         ask("CREATE TABLE IF NOT EXISTS dropped (messages INTEGER NOT NULL)")
         ask("INSERT INTO dropped SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM dropped)")
         (self.dropped,) = ask("SELECT messages FROM dropped").fetchone()
-        (self._bytes,) = ask("SELECT coalesce(sum(length(payload)), 0) FROM message").fetchone()
+        ask(
+            "CREATE TABLE IF NOT EXISTS refused (number INTEGER PRIMARY KEY, topic TEXT NOT NULL,"
+            " payload BLOB NOT NULL, reason TEXT NOT NULL)"
+        )
+        self._count: int
+        self._bytes: int
+        self._count, self._bytes = ask(
+            "SELECT count(*), coalesce(sum(length(payload)), 0) FROM message"
+        ).fetchone()
 
     def put(self, topic: str, payload: bytes, qos: int, *, retain: bool = False) -> None:
         """Raises ValueError for a message that could never fit."""
@@ -74,18 +84,47 @@ class Spool:
             "INSERT INTO message (topic, payload, qos, retain) VALUES (?, ?, ?, ?)",
             (topic, payload, qos, retain),
         )
+        self._count += 1
         self._bytes += len(payload)
 
     def _drop_oldest(self) -> None:
-        """The message goes and is counted, or neither."""
         (oldest,) = self.oldest(1)
+        self._drop(oldest)
+        logger.warning("the spool is full: dropped a message to %s", oldest.topic)
+
+    def set_aside(self, message: Spooled, reason: str) -> None:
+        """Lets go of what the broker never takes; it counts as dropped."""
+        self._drop(message, reason)
+        logger.error(
+            "a message to %s is set aside, it never got through: %s", message.topic, reason
+        )
+
+    def _drop(self, message: Spooled, reason: str = "") -> None:
+        """The message goes and is counted, or neither; with a `reason`, it is kept apart."""
         with self._database:
             self._database.execute("BEGIN")
             self._database.execute("UPDATE dropped SET messages = messages + 1")
-            self._database.execute("DELETE FROM message WHERE number = ?", (oldest.number,))
-        self._bytes -= len(oldest.payload)
+            if reason:
+                self._keep_apart(message, reason)
+            gone = self._database.execute("DELETE FROM message WHERE number = ?", (message.number,))
+        self._let_go(message, gone.rowcount)
         self.dropped += 1
-        logger.warning("the spool is full: dropped a message to %s", oldest.topic)
+
+    def _keep_apart(self, message: Spooled, reason: str) -> None:
+        self._database.execute(
+            "INSERT INTO refused VALUES (?, ?, ?, ?)",
+            (message.number, message.topic, message.payload, reason),
+        )
+        self._database.execute(
+            "DELETE FROM refused WHERE number NOT IN"
+            " (SELECT number FROM refused ORDER BY number DESC LIMIT ?)",
+            (KEPT,),
+        )
+
+    def _let_go(self, message: Spooled, messages: int) -> None:
+        """`messages`: 1, or 0 when it had gone before."""
+        self._count -= messages
+        self._bytes -= messages * len(message.payload)
 
     def oldest(self, count: int) -> list[Spooled]:
         rows = self._database.execute(
@@ -96,12 +135,10 @@ class Spool:
 
     def remove(self, message: Spooled) -> None:
         gone = self._database.execute("DELETE FROM message WHERE number = ?", (message.number,))
-        if gone.rowcount:
-            self._bytes -= len(message.payload)
+        self._let_go(message, gone.rowcount)
 
     def __len__(self) -> int:
-        (count,) = self._database.execute("SELECT count(*) FROM message").fetchone()
-        return int(count)
+        return self._count
 
     def close(self) -> None:
         self._database.close()

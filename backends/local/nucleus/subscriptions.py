@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
-from backends.local.mqtt import MqttLink
+from backends.local.mqtt import FilterRefusedError, MqttLink
+from backends.local.nucleus.rpc import OperationError
 from backends.local.topics import matches
 
 Receive = Callable[[str, bytes], None]
@@ -19,7 +20,7 @@ class Subscriptions:
     async def add(
         self, link: MqttLink, topic_filter: str, qos: int, receive: Receive
     ) -> Callable[[], None]:
-        """Returns what ends it again."""
+        """Returns what ends it again. Raises OperationError when the broker refuses."""
         entry = (topic_filter, receive)
         self._receivers.append(entry)
         try:
@@ -27,6 +28,9 @@ class Subscriptions:
         except asyncio.CancelledError:  # the client has gone meanwhile
             self._remove(link, entry)
             raise
+        except FilterRefusedError as error:
+            self._receivers.remove(entry)
+            raise OperationError("ServiceError", str(error)) from error
         return lambda: self._remove(link, entry)
 
     def deliver(self, topic: str, payload: bytes) -> None:

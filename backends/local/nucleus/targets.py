@@ -5,12 +5,16 @@ or the device's own local deployments. A deployment replaces what its own target
 else; a component leaves the device when no target lists it, and nothing that is listed needs it.
 """
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from backends.local.files import read_json
+from backends.errors import InvalidInputError
+from backends.local.groups import Groups
+
+logger = logging.getLogger(__name__)
 
 LOCAL_DEPLOYMENT = "LOCAL_DEPLOYMENT"
 _GROUP = "thinggroup/"
@@ -55,9 +59,12 @@ def only_local(targets: Mapping[str, Target]) -> set[str]:
 
 def groups_of(thing: str, membership: Path | None) -> frozenset[str] | None:
     """The thing groups that `thing` belongs to; None when that cannot be told."""
-    known = read_json(membership) if membership is not None else None
-    groups = (known or {}).get("groups")
-    if not isinstance(groups, dict):
+    if membership is None or not membership.exists():
+        return None
+    try:
+        groups = Groups(membership).all()
+    except InvalidInputError as error:
+        logger.warning("the thing groups cannot be told: %s", error)
         return None
     return frozenset(name for name, things in groups.items() if thing in things)
 

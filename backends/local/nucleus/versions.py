@@ -2,19 +2,20 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import total_ordering
 
-_VERSION = re.compile(
-    r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
-    r"(?:-([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?(?:\+[0-9A-Za-z.-]+)?"
-)
+_NUMBER = r"(0|[1-9]\d*)"
+_LABEL = r"(?:0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*)"  # a number without a leading zero, or a word
+_TAIL = rf"(?:-({_LABEL}(?:\.{_LABEL})*))?(?:\+([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?"
+_VERSION = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}{_TAIL}", re.ASCII)
 _COMPARATOR = re.compile(
-    r"(>=|<=|>|<|=|\^|~>?)?\s*v?(\d+|[xX*])(?:\.(\d+|[xX*]))?(?:\.(\d+|[xX*]))?"
-    r"(?:-([0-9A-Za-z.-]+))?(?:\+[0-9A-Za-z.-]+)?"
+    rf"(>=|<=|>|<|=|\^|~>?)?\s*v?(\d+|[xX*])(?:\.(\d+|[xX*]))?(?:\.(\d+|[xX*]))?{_TAIL}", re.ASCII
 )
-_PLAIN = re.compile(rf"(?:>=|<=|>|<|=)?{_VERSION.pattern}")
+_PLAIN = re.compile(rf"(?:>=|<=|>|<|=)?{_VERSION.pattern}", re.ASCII)
 _HYPHEN = re.compile(r"(\S+)\s+-\s+(\S+)")
+_BETWEEN = " \t\r\n\f\v,"
+_MAX_TEXT = 256  # characters; a version has 64 at most
 _PARTS = 3
 
 
@@ -25,12 +26,16 @@ class VersionError(ValueError):
 @total_ordering
 @dataclass(frozen=True, slots=True)
 class Version:
+    """`build` says which file it is, and nothing about the order."""
+
     numbers: tuple[int, int, int]
     prerelease: tuple[str, ...] = ()
+    build: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         text = ".".join(map(str, self.numbers))
-        return f"{text}-{'.'.join(self.prerelease)}" if self.prerelease else text
+        labels = f"-{'.'.join(self.prerelease)}" if self.prerelease else ""
+        return f"{text}{labels}+{self.build}" if self.build else text + labels
 
     def __lt__(self, other: "Version") -> bool:
         return self._order() < other._order()
@@ -40,15 +45,18 @@ class Version:
         return self.numbers, not self.prerelease, labels
 
 
+_LEAST = Version((0, 0, 0), ("0",))
+
+
 def parse_version(text: str) -> Version:
     """Raises VersionError."""
+    _check_length(text)
     match = _VERSION.fullmatch(text)
     if match is None:
         raise VersionError(f"{text!r} is not a semantic version")
-    major, minor, patch, labels = match.groups()
-    return Version(
-        (int(major), int(minor), int(patch)), tuple((labels or "").split(".")) if labels else ()
-    )
+    major, minor, patch, labels, build = match.groups()
+    numbers = int(major), int(minor), int(patch)
+    return Version(numbers, tuple(labels.split(".")) if labels else (), build or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +91,7 @@ def parse_requirement(text: str) -> Requirement:
 
     Raises VersionError.
     """
+    _check_length(text)
     return Requirement(text, tuple(tuple(_bounds(part.strip())) for part in text.split("||")))
 
 
@@ -105,6 +114,11 @@ def newest(versions: Iterable[Version], requirements: Iterable[Requirement]) -> 
     return max((v for v in versions if all(r.admits(v) for r in wanted)), default=None)
 
 
+def _check_length(text: str) -> None:
+    if len(text) > _MAX_TEXT:
+        raise VersionError(f"it has {len(text)} characters, and {_MAX_TEXT} are allowed")
+
+
 def _admits(bounds: tuple[_Bound, ...], version: Version) -> bool:
     """As npm does: a pre-release only where a bound names one of the same release."""
     if version.prerelease and not any(
@@ -122,12 +136,12 @@ def _bounds(text: str) -> list[_Bound]:
     at = 0
     while at < len(text):
         match = _COMPARATOR.match(text, at)
-        ended = match is not None and (match.end() == len(text) or text[match.end()] in " \t,")
+        ended = match is not None and (match.end() == len(text) or text[match.end()] in _BETWEEN)
         if match is None or not ended:
             raise VersionError(f"{text!r} is not a version requirement")
         bounds += _comparator(match)
         at = match.end()
-        while at < len(text) and text[at] in " \t,":
+        while at < len(text) and text[at] in _BETWEEN:
             at += 1
     return bounds
 
@@ -137,8 +151,8 @@ def _comparator(match: re.Match[str]) -> list[_Bound]:
     given = _given(match)
     low = Version(_fill(given), tuple(match[5].split(".")) if match[5] else ())
     partial = len(given) < _PARTS
-    if not given:
-        return []
+    if not given:  # any version; and none is newer or older than any
+        return [_Bound("<", _LEAST)] if operator in (">", "<") else []
     if operator == "^":
         return [_Bound(">=", low), _Bound("<", Version(_caret(given)))]
     if operator.startswith("~"):
