@@ -85,6 +85,7 @@ class LocalComponents:
             )
         path = self._folder(name) / f"{version}.yaml"
         uris = {each["Uri"] for each in artifacts_of(yaml.safe_load(path.read_text("utf-8")))}
+        into.mkdir(parents=True, exist_ok=True)
         return [self._objects.get(uri, into / file_of(uri)) for uri in sorted(uris)]
 
     def versions(self, name: str) -> tuple[str, ...]:

@@ -311,7 +311,10 @@ class Compilation(_Job):
         options = json.loads(output.get("CompilerOptions", "{}"))
         device = output.get("TargetDevice", "")
         arch = DEVICES[device] if device else output["TargetPlatform"]["Arch"]
-        classes = [str(number) for number in range(_outputs(archive))]
+        try:
+            classes = [str(number) for number in range(_outputs(archive))]
+        except tarfile.TarError as error:
+            return f"ClientError: InputConfiguration: Unable to untar input model: {error}"
         self.container.prepare(
             {
                 "platform": PLATFORMS[arch],

@@ -3,7 +3,7 @@
 import json
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -314,8 +314,6 @@ def test_a_compiled_model_says_what_it_takes_and_what_it_answers(
 def test_what_is_no_model_gives_a_job_error(
     works: Works, packed: PackedData, tmp_path: Path
 ) -> None:
-    from dataclasses import replace
-
     trained = works.trainer.train("train-1", packed, HYPERPARAMETERS, None, quiet)
     broken = tmp_path / "model.tar.gz"
     broken.write_bytes(b"no archive")
