@@ -24,6 +24,7 @@ from backends.tracking import MlflowTracker
 if TYPE_CHECKING:
     from backends.aws.account import Account
     from backends.aws.removal import AwsRemoval
+    from backends.aws.results_store import StoredResults
 
 SECONDS_AN_HOUR = 3600
 
@@ -135,6 +136,19 @@ def statistics_store(settings: Settings) -> StatisticsStore:
     from backends.aws.results_store import StoredMessages
 
     return StoredMessages(account, "statistics")
+
+
+def results_source(settings: Settings, thing: str) -> "LocalFleet | StoredResults":
+    """Whose `results` tell what devices said. Raises InvalidInputError (the settings)."""
+    if settings.backend.kind == "local":
+        return local_fleet(settings)
+    if not thing:
+        reason = "an account does not say which devices there are"
+        raise InvalidInputError("--thing", reason, "Name the device.")
+    account = aws_account(settings)
+    from backends.aws.results_store import StoredResults
+
+    return StoredResults(account)
 
 
 def aws_removal(settings: Settings) -> "AwsRemoval":

@@ -20,10 +20,19 @@ def alerts(
     ] = False,
 ) -> None:
     """Show the alerts that devices raised in the last day."""
+    from backends.errors import InvalidInputError
     from backends.local.alerts import AlertReader
     from backends.local.core_devices import check_thing
+    from backends.settings import load_settings
     from flows.terminal import fleet
 
+    settings = load_settings()
+    if settings.backend.kind == "aws":
+        raise InvalidInputError(
+            "alerts",
+            "those of an account are not kept: its SNS topics pass them on",
+            f"Subscribe to {settings.aws.prefix}-alerts (docs/aws.md, messages in the cloud).",
+        )
     if thing:
         check_thing(thing)
     reader = AlertReader(fleet().alerts, thing)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from backends.artifacts import DeviceResult
-from backends.connect import local_fleet
+from backends.connect import local_fleet, results_source
 from backends.local.device_status import DeviceStatus
 from backends.local.fleet import LocalFleet
 from backends.settings import load_settings
@@ -80,8 +80,8 @@ def run_monitor(thing: str, targets: Path | None, as_json: bool) -> None:
 
 def show_results(thing: str, follow: bool, count: int, as_json: bool) -> None:
     """Print the newest results of the last day; with `follow`, go on until Ctrl-C."""
-    devices = fleet()
-    things = [thing] if thing else [device.thing for device in devices.devices()]
+    devices = results_source(load_settings(), thing)
+    things = [thing] if thing else [device.thing for device in fleet().devices()]
     since = dict.fromkeys(things, (datetime.now(UTC) - timedelta(days=1)).isoformat())
     newest = [result for name in things for result in devices.results(name, since[name], ALL, 0)]
     newest = sorted(newest, key=lambda result: result.taken_at)[-count:]

@@ -25,6 +25,7 @@ from backends.artifacts import DeviceResult
 from backends.aws.account import Account
 from backends.aws.faults import told
 from backends.errors import BackendBlockedError, BackendUnavailableError, InvalidInputError
+from backends.results import as_told
 from edge.contract import RESULTS_TOPIC, MessageError, Result, parse_result
 
 logger = logging.getLogger(__name__)
@@ -99,7 +100,7 @@ class LiveResults:
                 ]
                 left = deadline - time.monotonic()
                 if len(found) >= count or left <= 0:
-                    return tuple(_as_told(result) for result in found[:count])
+                    return tuple(as_told(result) for result in found[:count])
                 self._news.wait(left)
 
     def close(self) -> None:
@@ -242,16 +243,3 @@ def _refusal(endpoint: str, error: Exception) -> BackendUnavailableError:
         remedy = "Check the network, EDGEWARD_AWS__IOT_ENDPOINT and __CA_FILE."
         return BackendUnavailableError(service, "it does not answer", remedy)
     return BackendUnavailableError(service, f"{name}: {error}".strip(": "), "Check the network.")
-
-
-def _as_told(result: Result) -> DeviceResult:
-    return DeviceResult(
-        thing=result.thing,
-        model_version=result.model_version,
-        image_id=result.image_id,
-        label=result.label,
-        score=result.score,
-        latency_ms=result.latency_ms,
-        taken_at=result.taken_at,
-        payload=result.payload,
-    )

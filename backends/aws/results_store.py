@@ -4,6 +4,7 @@ Keys are `<prefix>/<table>/date=YYYY-MM-DD/thing=NAME/<milliseconds>-<uuid>.json
 arrival is in the name. A page of the listing is held at a time, and few bodies.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,9 +14,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from backends.artifacts import StoredMessage, Unusable
+from backends.artifacts import DeviceResult, StoredMessage, Unusable
 from backends.aws.account import Account
 from backends.aws.faults import missing, told
+from backends.moments import parse_moment
+from backends.results import as_told
+from edge.contract import MessageError, parse_result
 
 MAX_BYTES = 128 * 1024
 """What IoT Core takes as one message."""
@@ -84,6 +88,27 @@ class StoredMessages:
             return (StoredMessage(body.decode(), arrival),)
         except UnicodeDecodeError:
             return (Unusable(f"{found.name} is no text"),)
+
+
+class StoredResults:
+    """What devices said, from the bucket. Raises BackendUnavailableError."""
+
+    def __init__(self, account: Account) -> None:
+        self._messages = StoredMessages(account, "results")
+
+    def results(self, thing: str, since: str, count: int, timeout: float) -> Sequence[DeviceResult]:
+        """As the port Fleet has it, of what is stored by now: nobody waits for `timeout`."""
+        moment = parse_moment(since)
+        day = moment.astimezone(UTC).date().isoformat()
+        found = []
+        for message in self._messages.stored(thing, day):
+            if isinstance(message, Unusable) or parse_moment(message.received_at) <= moment:
+                continue
+            with contextlib.suppress(MessageError):  # another's: no message of our component
+                found.append(as_told(parse_result(message.payload.encode())))
+            if len(found) == count:
+                break
+        return found
 
 
 def _arrival(name: str) -> str:

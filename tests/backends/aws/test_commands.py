@@ -6,6 +6,7 @@ import pty
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ from backends.aws.account import Account, Call
 from backends.aws.topic_rules import TopicRules
 from backends.aws.transcript import FILE, Transcript
 from backends.settings import PROJECT, AwsSettings
-from edge.contract import encode, statistics_message
+from edge.contract import RESULTS_TOPIC, encode, result_message, statistics_message
 from tests.backends.aws.conftest import BUCKET
 from tests.command_line import edgeward
 from tests.fakes.greengrass_server import GreengrassServer
+from tests.fakes.rule_engine import RuleEngine
 from tests.tasks.windows import NOON, baseline, seen
 
 Environment = dict[str, str]
@@ -44,6 +46,34 @@ def environment(
         "EDGEWARD_AWS__ENDPOINT_URL": aws_settings.endpoint_url,
         "EDGEWARD_AWS__ENDPOINT_URLS": json.dumps({"greengrassv2": greengrass.url}),
     }
+
+
+def test_results_come_from_the_bucket_and_alerts_are_said_to_be_in_sns(
+    environment: Environment, account: Account
+) -> None:
+    TopicRules(account).create({})
+    engine = RuleEngine(account)
+    for number in range(3):
+        message = result_message(
+            thing="hub-1",
+            model_version="1.0.0",
+            scores={"cat": 0.9, "dog": 0.1},
+            score_threshold=0.3,
+            max_results=5,
+            image_id=f"{number:064d}",
+            latency_ms=2.0,
+            taken_at=datetime(2026, 11, 25, 10, tzinfo=UTC),
+        )
+        engine.publish(RESULTS_TOPIC, json.loads(encode(message)), "hub-1")
+
+    shown = edgeward("results", "--thing", "hub-1", "--count", "2", **environment)
+    unnamed = edgeward("results", **environment)
+    alerts = edgeward("alerts", **environment)
+
+    assert [line.split()[2] for line in shown.stdout.splitlines()] == ["cat", "cat"], shown.stderr
+    assert (unnamed.returncode, alerts.returncode) == (2, 2)
+    assert "--thing: an account does not say" in unnamed.stderr
+    assert "Subscribe to edgeward-alerts" in alerts.stderr
 
 
 def test_rules_are_created_listed_and_taken_down(
