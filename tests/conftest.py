@@ -1,6 +1,7 @@
 """What every test shares: no telemetry, a Prefect server for the session, a home of its own."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,11 @@ from backends.settings import PROJECT
 from tests.tiny_model import compile_for, deadly, tiny_model
 
 __all__ = ["compile_for", "deadly", "tiny_model"]
+
+
+def pytest_configure() -> None:
+    """A worker of xdist ignores Ctrl-C, and so would every program that a test starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
