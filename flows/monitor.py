@@ -4,7 +4,9 @@ from prefect import flow
 from pydantic import BaseModel, ConfigDict, Field
 
 from backends.settings import load_settings
+from flows.outcome_state import ends_saying
 from tasks.device_comparison import MonitorLimits
+from tasks.drift_artifacts import show_drift
 from tasks.monitor_report import MonitorReport
 from tasks.monitoring import (
     check_windows,
@@ -22,11 +24,17 @@ class MonitorPlan(BaseModel):
     limits: MonitorLimits = MonitorLimits()
 
 
-@flow
+def finding(report: MonitorReport) -> str:
+    return f"{report.status}: {report.reason}"
+
+
+@flow(name="monitor", flow_run_name="look at {plan.thing}")
+@ends_saying(finding)
 def monitor(plan: MonitorPlan = MonitorPlan()) -> MonitorReport:
     """Report on a thing. Its windows count as judged only once the report is made."""
     home = load_settings().root
 
     windows = read_windows(home, plan.thing)
     report = check_windows(home, windows, plan.limits)
+    show_drift(report)
     return remember_windows(home, windows, report)

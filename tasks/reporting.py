@@ -186,7 +186,7 @@ def _seconds(record: Record) -> float:
 
 
 def _curve(record: Record) -> Curve | None:
-    epochs = tuple(Epoch(**_epoch(line)) for line in record.get("learning_curve") or [])
+    epochs = epochs_of(record)
     if not epochs:
         return None
     training = record.get("training") or {}
@@ -196,6 +196,11 @@ def _curve(record: Record) -> Curve | None:
     if is_number(training.get("images_per_second")):
         speed += f", {figure(training['images_per_second'])} pictures per second"
     return Curve(charts.learning_curve(epochs), epochs, speed)
+
+
+def epochs_of(record: Record) -> tuple[Epoch, ...]:
+    """The epochs of a training, as far as it came."""
+    return tuple(Epoch(**_epoch(line)) for line in record.get("learning_curve") or [])
 
 
 def _epoch(line: Record) -> dict[str, Any]:
