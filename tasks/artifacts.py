@@ -91,9 +91,11 @@ def as_cell(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>|~#])", r"\\\1", flat)
 
 
-def markdown_table(names: Sequence[str], rows: Sequence[Sequence[str]], right: str = "") -> str:
+def markdown_table(
+    names: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()
+) -> str:
     """A Markdown table of cells that are Markdown already; columns in `right` are right-aligned."""
-    line = ["--:" if name in right.split(",") else ":--" for name in names]
+    line = ["--:" if name in right else ":--" for name in names]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [names, line, *rows])
 
 

@@ -88,7 +88,7 @@ def validate_data(
     return DataVerdict(gates, index, findings, tuple(checks))
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="validate data")
 def validate_dataset(
     dataset: Dataset, accepted_in: Path, limits: DataLimits, docs: Path
 ) -> DataVerdict:
@@ -100,7 +100,7 @@ def validate_dataset(
     return verdict
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="accept data")
 def accept_dataset(dataset: Dataset, accepted_in: Path) -> AcceptedData:
     """Make a data set the baseline that the next one of its source is compared with."""
     return accept_data(dataset, accepted_in)

@@ -15,7 +15,7 @@ from tasks.monitor_report import MonitorCheck, MonitorReport
 from tasks.pictures import Bar, bars
 from tasks.wording import count, figure
 
-VERDICTS = {True: "✅ ok", False: "⛔ drift", None: "❔ not judged"}
+VERDICTS = {True: "ok", False: "**DRIFT**", None: "*not judged*"}
 NEXT = {
     "drift": "Look at what the device sees (`edgeward results --follow`). If it is what it will "
     "see from now on, gather such pictures and run the cycle on them; if not, mend the camera.",

@@ -11,6 +11,7 @@ from backends.artifacts import Epoch, PackedData, Predictions, TrainedModel
 from backends.errors import InvalidInputError
 from backends.ports import Predictor, Trainer
 from backends.training_job import Augmentation, Choices, Count, Layers, LearningCurve
+from tasks.artifacts import ProgressBar
 from tasks.retrying import CALLS_BACKEND
 
 FIRST_STEP, SECOND_STEP = 0.6, 0.85
@@ -61,7 +62,7 @@ class TrainingPlan(Choices):
         return ",".join(str(step) for step in sorted(steps))
 
 
-@task(**CALLS_BACKEND)
+@task(**CALLS_BACKEND, task_run_name="train model")
 def train_model(
     trainer: Trainer,
     job: str,
@@ -72,11 +73,13 @@ def train_model(
 ) -> TrainedModel:
     """Train one candidate; a retry joins the job. `on_epoch` gets each epoch as it ends."""
     logger, curve = get_run_logger(), LearningCurve(validates=bool(data.validation))
+    bar = ProgressBar("progress-training", f"Progress: {plan.epochs} epochs of training")
 
     def follow(line: str) -> None:
         logger.debug("%s %s", job, line)
         if epoch := curve.feed(line):
             logger.info("%s", _words(epoch, plan.epochs))
+            bar.show(epoch.epoch, plan.epochs)
             if on_epoch:
                 on_epoch(epoch)
 
@@ -96,7 +99,7 @@ def _words(epoch: Epoch, epochs: int) -> str:
     )
 
 
-@task(**CALLS_BACKEND)
+@task(**CALLS_BACKEND, task_run_name="predict with {job}")
 def predict_model(predictor: Predictor, job: str, model: Path, data: PackedData) -> Predictions:
     """What the model of an archive says about the held-out pictures, in MXNet."""
     return predictor.predict(job, model, data, get_run_logger().debug)

@@ -115,7 +115,7 @@ def remember_judged(home: Path, found: NewWindows, report: MonitorReport) -> Non
     write_cursor(home, found.thing, cursor)
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="read windows of {thing}")
 def read_windows(home: Path, thing: str) -> NewWindows:
     """Read what a thing reported since the last run."""
     found = read_new_windows(home, thing)
@@ -124,7 +124,7 @@ def read_windows(home: Path, thing: str) -> NewWindows:
     return found
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="check windows")
 def check_windows(home: Path, found: NewWindows, limits: MonitorLimits) -> MonitorReport:
     """Compare what a thing reported with its baselines."""
     report = judge_windows(home, found, limits)
@@ -132,7 +132,7 @@ def check_windows(home: Path, found: NewWindows, limits: MonitorLimits) -> Monit
     return report
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="remember windows")
 def remember_windows(home: Path, found: NewWindows, report: MonitorReport) -> MonitorReport:
     """Remember what was judged; gives the report on."""
     remember_judged(home, found, report)

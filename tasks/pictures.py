@@ -17,11 +17,12 @@ from tasks.report_data import Samples, Spread
 
 WIDTH = 680
 MARGIN = 16
-_NAME, _VALUE = 150, 110
+_NAME, _VALUE = 170, 90
 _ROW = 28
-_THUMB = 84
+_THUMB = 74
 _CELL_HEIGHT = 34
 _STYLE = Markup("""
+svg svg{overflow:visible}
 text{font:13px system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif;fill:#1d1f21}
 .soft{fill:#585c61}.mid{text-anchor:middle}.end{text-anchor:end}.strong{font-weight:600}
 .track{fill:#f0eee8}.ours,.train{fill:#2558c4}.second,.validation{fill:#6f8fd6}
@@ -55,7 +56,7 @@ def bars(rows: Sequence[Bar], says: str) -> str:
     inside = Markup("")
     for number, row in enumerate(rows):
         y = MARGIN + number * _ROW
-        inside += _text(MARGIN, y + 18, _shortened(row.name, 20))
+        inside += _text(MARGIN, y + 18, _shortened(row.name, 22))
         inside += _placed(row.chart, MARGIN + _NAME, y + 6, width, 16)
         inside += _text(WIDTH - MARGIN, y + 18, row.value, "soft end")
     return _picture(inside, 2 * MARGIN + len(rows) * _ROW, says)
@@ -150,9 +151,9 @@ def _line_sample(x: float, kind: str) -> Markup:
 
 
 def _placed(chart: Markup, x: float, y: float, width: float, height: float) -> Markup:
-    return Markup(
-        '<svg x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h}" overflow="visible">{chart}</svg>'
-    ).format(x=x, y=y, w=width, h=height, chart=chart)
+    return Markup('<svg x="{x:.1f}" y="{y:.1f}" width="{w:.1f}" height="{h}">{chart}</svg>').format(
+        x=x, y=y, w=width, h=height, chart=chart
+    )
 
 
 def _text(x: float, y: float, words: str, kind: str = "") -> Markup:

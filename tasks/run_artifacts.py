@@ -46,7 +46,12 @@ if TYPE_CHECKING:
 
 SAMPLE_PICTURES = 28
 MOST_BARS = 30
-SIGNS = {"passed": "✅", "refused": "⛔", "not judged": "❔", "overridden": "⚠️"}
+SAID = {
+    "passed": "passed",
+    "refused": "**REFUSED**",
+    "not judged": "*not judged*",
+    "overridden": "**overridden**",
+}
 
 
 def show_data(run: Run, checks: "Sequence[Check]") -> None:
@@ -80,7 +85,7 @@ def show_training(run: Run) -> None:
         for epoch in epochs
     ]
     names = ["Epoch", "Training", "Validation", "Took"]
-    table = markdown_table(names, rows, right="Epoch,Training,Validation,Took")
+    table = markdown_table(names, rows, right=("Epoch", "Training", "Validation", "Took"))
     took = duration((record.get("training") or {}).get("seconds"))
     last = figure(epochs[-1].validation_accuracy, "share")
     about = f"Training: {count(len(epochs), 'epoch')} in {took}, validation accuracy {last}"
@@ -100,7 +105,7 @@ def show_accuracy(run: Run) -> None:
             [as_cell(row.label), row.recall, row.limit or "-", row.precision, str(row.support)]
             for row in found.rows
         ],
-        right="Recall,Precision,Pictures",
+        right=("Recall", "Precision", "Pictures"),
     )
     confusions = [
         f"- {as_cell(one.label)} taken for {as_cell(one.taken_for)}: {one.count} ({one.share})"
@@ -136,7 +141,7 @@ def show_costs(run: Run) -> None:
     table = markdown_table(
         ["Cost", "Compiled", "MXNet", "So it is"],
         [[row.name, row.ours, row.theirs, row.verdict or "-"] for row in costs.rows],
-        right="Compiled,MXNet",
+        right=("Compiled", "MXNet"),
     )
     compared = (
         f"On {count(costs.images, 'picture')} in {as_cell(costs.runtime)}, the very package that "
@@ -168,7 +173,7 @@ def show_device(run: Run) -> None:
             f"![]({one.picture})" if one.picture else "-",
             f"**{as_cell(one.label)}** {one.score}",
             as_cell(one.expected),
-            SIGNS["passed"] if one.agrees else SIGNS["refused"],
+            "as expected" if one.agrees else "**DIFFERS**",
             one.latency,
         ]
         for one in seen.seen
@@ -185,7 +190,7 @@ def show_decision(run: Run) -> None:
     page = run.report.absolute()
     _show_deployment(record)
     leave_markdown("decision", _decision_page(record, gates, str(page)), headline(record))
-    leave_link("report", page.as_uri(), "report.html", file_link_words("The report", page))
+    leave_link("run-report", page.as_uri(), "report.html", file_link_words("The report", page))
     tag_run(str(record["status"]))
 
 
@@ -221,8 +226,8 @@ def _data_page(data: Data) -> str:
 def _check_row(check: "Check") -> dict[str, Any]:
     return {
         "table": check.table,
+        "verdict": "noted" if check.informative else "passed" if check.passed else "**NOT PASSED**",
         "check": as_cell(check.description or check.name),
-        "verdict": "noted" if check.informative else "passed" if check.passed else "NOT PASSED",
         "observed": "-" if check.observed is None else as_cell(figure(check.observed)),
         "rows that break it": len(check.unexpected),
     }
@@ -238,11 +243,11 @@ def _gate_rows(gate: JudgedGate) -> list[dict[str, Any]]:
     return [
         {
             "gate": gate.name,
-            "verdict": f"{SIGNS[gate.verdict]} {gate.verdict}",
-            "asks": gate.asks,
+            "verdict": SAID[gate.verdict],
             "measured": _reading(reading.of, reading.measured),
             "limit": "-" if reading.limit == MISSING else as_cell(reading.limit),
             "reason": as_cell(gate.reason),
+            "it asks": gate.asks,
         }
         for reading in gate.readings
     ]
@@ -271,7 +276,7 @@ def _decision_page(record: Record, gates: Sequence[JudgedGate], report: str) -> 
         if phase.progress in ("done", "stopped here")
     )
     stopping = [
-        f"- {SIGNS[gate.verdict]} `{gate.name}` {gate.verdict}: {as_cell(gate.reason)}"
+        f"- `{gate.name}` {SAID[gate.verdict]}: {as_cell(gate.reason)}"
         for gate in gates
         if gate.verdict != "passed"
     ]
