@@ -107,7 +107,7 @@ def outcome(run_id: str) -> str:
 
 @flow(name="cycle", flow_run_name="{plan.data} to {plan.thing}")
 @ends_saying(outcome)
-def cycle(plan: CyclePlan) -> str:
+def cycle(plan: CyclePlan = CyclePlan()) -> str:
     """Ingest, validate, split, train, evaluate, compile, verify, deploy, check; give back the run.
 
     Raises GateRefusedError and the other errors of backends/errors.py; the record says the same.

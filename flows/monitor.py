@@ -4,6 +4,7 @@ from prefect import flow
 from pydantic import BaseModel, ConfigDict, Field
 
 from backends.settings import load_settings
+from edge.contract import THING_NAME
 from flows.outcome_state import ends_saying
 from tasks.device_comparison import MonitorLimits
 from tasks.drift_artifacts import show_drift
@@ -20,8 +21,8 @@ class MonitorPlan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    thing: str = Field("hub-1", description="The device to look at.")
-    limits: MonitorLimits = MonitorLimits()
+    thing: str = Field("hub-1", pattern=f"^{THING_NAME}$", description="The device to look at.")
+    limits: MonitorLimits = Field(MonitorLimits(), description="How much change is too much.")
 
 
 def finding(report: MonitorReport) -> str:

@@ -20,7 +20,8 @@ from prefect.artifacts import (
     update_progress_artifact,
 )
 from prefect.client.orchestration import get_client
-from prefect.context import FlowRunContext
+from prefect.context import FlowRunContext, get_run_context
+from prefect.exceptions import MissingContextError
 
 SECONDS_BETWEEN = 5.0
 
@@ -105,6 +106,11 @@ def _retag(run: UUID, tags: list[str]) -> None:
 
 
 def _leave(send: Callable[[], object]) -> None:
+    """Send it, if there is a run to which it belongs: a phase can also be called by itself."""
+    try:
+        get_run_context()
+    except MissingContextError:
+        return
     try:
         send()
     except httpx.HTTPError as error:

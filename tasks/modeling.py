@@ -25,11 +25,15 @@ class TrainingPlan(Choices):
     falls after 60 % and after 85 % of the epochs, whatever their number.
     """
 
-    augmentation_type: Augmentation | None = "crop"
-    epochs: Count = 20
+    augmentation_type: Augmentation | None = Field(
+        "crop", description="How training pictures are varied."
+    )
+    epochs: Count = Field(20, description="How often all training pictures are seen.")
     image_shape: str = Field("3,32,32", description="Channels, height, width.")
-    mini_batch_size: Count = 64
-    num_layers: Layers = 20
+    mini_batch_size: Count = Field(64, description="Pictures a step.")
+    num_layers: Layers = Field(
+        20, description="Depth of the ResNet; 20 to 110 are for pictures of up to 64 pixels."
+    )
 
     @property
     def starts_earlier(self) -> bool:
@@ -99,7 +103,7 @@ def _words(epoch: Epoch, epochs: int) -> str:
     )
 
 
-@task(**CALLS_BACKEND, task_run_name="predict with {job}")
+@task(**CALLS_BACKEND, task_run_name="predict held-out pictures")
 def predict_model(predictor: Predictor, job: str, model: Path, data: PackedData) -> Predictions:
     """What the model of an archive says about the held-out pictures, in MXNet."""
     return predictor.predict(job, model, data, get_run_logger().debug)

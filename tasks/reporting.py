@@ -29,6 +29,7 @@ from tasks.outcome import (
     judged_gates,
     next_steps,
     phases,
+    refused_first,
     why,
 )
 from tasks.report_accuracy import Accuracy, accuracy_of
@@ -116,7 +117,7 @@ def _report(record: Record, folder: Path, tables: RunTables, thumbs: Thumbnails)
     curve = _curve(record)
     costs = costs_of(record)
     data = data_of(record, tables, thumbs)
-    gates = judged_gates(record)
+    gates = refused_first(judged_gates(record))
     sections = {
         "What the device saw": device,
         "Gates": gates,

@@ -22,6 +22,7 @@ from tasks.outcome import (
     judged_gates,
     next_steps,
     phases,
+    refused_first,
     thing_name,
     why,
 )
@@ -102,7 +103,7 @@ def show_accuracy(run: Run) -> None:
     table = markdown_table(
         ["Class", "Recall", "Asked", "Precision", "Pictures"],
         [
-            [as_cell(row.label), row.recall, row.limit or "-", row.precision, str(row.support)]
+            [as_cell(row.label), row.recall, row.limit, row.precision, str(row.support)]
             for row in found.rows
         ],
         right=("Recall", "Precision", "Pictures"),
@@ -140,7 +141,7 @@ def show_costs(run: Run) -> None:
     ]
     table = markdown_table(
         ["Cost", "Compiled", "MXNet", "So it is"],
-        [[row.name, row.ours, row.theirs, row.verdict or "-"] for row in costs.rows],
+        [[row.name, row.ours, row.theirs, row.verdict] for row in costs.rows],
         right=("Compiled", "MXNet"),
     )
     compared = (
@@ -170,7 +171,7 @@ def show_device(run: Run) -> None:
     names = ["Picture", "The device says", "Expected", "", "Took"]
     answers = [
         [
-            f"![]({one.picture})" if one.picture else "-",
+            f"![]({one.picture})" if one.picture else "",
             f"**{as_cell(one.label)}** {one.score}",
             as_cell(one.expected),
             "as expected" if one.agrees else "**DIFFERS**",
@@ -185,7 +186,7 @@ def show_device(run: Run) -> None:
 def show_decision(run: Run) -> None:
     """The gates, and the decision with its reason and what to do next; a run's last word."""
     record = read_record(run)
-    gates = judged_gates(record)
+    gates = refused_first(judged_gates(record))
     leave_table("gates", [row for gate in gates for row in _gate_rows(gate)], _gates_about(gates))
     page = run.report.absolute()
     _show_deployment(record)
@@ -228,7 +229,7 @@ def _check_row(check: "Check") -> dict[str, Any]:
         "table": check.table,
         "verdict": "noted" if check.informative else "passed" if check.passed else "**NOT PASSED**",
         "check": as_cell(check.description or check.name),
-        "observed": "-" if check.observed is None else as_cell(figure(check.observed)),
+        "observed": "" if check.observed is None else as_cell(figure(check.observed)),
         "rows that break it": len(check.unexpected),
     }
 
@@ -245,7 +246,7 @@ def _gate_rows(gate: JudgedGate) -> list[dict[str, Any]]:
             "gate": gate.name,
             "verdict": SAID[gate.verdict],
             "measured": _reading(reading.of, reading.measured),
-            "limit": "-" if reading.limit == MISSING else as_cell(reading.limit),
+            "limit": "" if reading.limit == MISSING else as_cell(reading.limit),
             "reason": as_cell(gate.reason),
             "it asks": gate.asks,
         }
