@@ -105,7 +105,7 @@ def outcome(run_id: str) -> str:
     return headline(read_record(Run(run_id, load_settings().root / "runs" / run_id)))
 
 
-@flow(name="cycle", flow_run_name="{plan.data} to {plan.thing}")
+@flow(name="cycle", flow_run_name="{plan.source_name} to {plan.thing}")
 @ends_saying(outcome)
 def cycle(plan: CyclePlan = CyclePlan()) -> str:
     """Ingest, validate, split, train, evaluate, compile, verify, deploy, check; give back the run.
@@ -115,7 +115,7 @@ def cycle(plan: CyclePlan = CyclePlan()) -> str:
     settings = load_settings()
     run_id = plan.run_id or new_run_id()
     run = Run(run_id, settings.root / "runs" / run_id, [show_decision, _report])
-    tag_run(f"thing:{plan.thing}", f"data:{plan.data}")
+    tag_run(f"thing:{plan.thing}", f"data:{plan.source_name}")
     with recorded(run, _about(plan)):
         backend = connect(settings, plan.targets.cost.max_usd)
         run.closing.append(partial(_close, backend))

@@ -26,7 +26,9 @@ class MonitorPlan(BaseModel):
 
 
 def finding(report: MonitorReport) -> str:
-    return f"{report.status}: {report.reason}"
+    """What a look came to, in a sentence."""
+    of = f" in {', '.join(report.drifted)}" if report.drifted else ""
+    return f"{report.status}{of}: {report.reason}"
 
 
 @flow(name="monitor", flow_run_name="look at {plan.thing}")

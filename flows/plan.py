@@ -150,6 +150,11 @@ class CyclePlan(BaseModel):
         description="Leave it empty: the run gets a new one.",
     )
 
+    @property
+    def source_name(self) -> str:
+        """The source as people call it: of a path, its last part."""
+        return self.data.rstrip("/").rsplit("/", 1)[-1]
+
     @field_validator("data")
     @classmethod
     def _names_a_source(cls, data: str) -> str:

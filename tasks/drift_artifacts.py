@@ -28,8 +28,9 @@ NEXT = {
 
 def show_drift(report: MonitorReport) -> None:
     """Leave the report of a thing, and tag the flow run with what it found."""
-    about = f"{report.thing}: {report.status}"
-    leave_markdown(f"drift-{report.thing}", _page(report), f"Drift report of {about}")
+    of = f" in {', '.join(report.drifted)}" if report.drifted else ""
+    about = f"Drift report of {report.thing}: {report.status}{of}"
+    leave_markdown(f"drift-{report.thing}", _page(report), about)
     if report.data_docs:
         docs = Path(report.data_docs).absolute()
         words = file_link_words("The Data Docs", docs)
@@ -51,7 +52,7 @@ def _page(report: MonitorReport) -> str:
         ]
         for check in report.checks
     ]
-    since = f", from {report.since} to {report.until}" if report.since else ""
+    since = f", from {report.since[:16]} to {report.until[:16]} UTC" if report.since else ""
     parts = [
         f"## {as_cell(f'{report.thing}: {report.status}')}",
         as_cell(report.reason),

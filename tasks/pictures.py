@@ -140,7 +140,7 @@ def _cell(cell: Cell, x: float, y: float, width: float) -> Markup:
         '<rect x="{x:.1f}" y="{y}" width="{w:.1f}" height="{h}" rx="4" fill="#f0eee8"/>'
         '<rect x="{x:.1f}" y="{y}" width="{w:.1f}" height="{h}" rx="4" fill="rgba({rgb},{a:.2f})"/>'
     ).format(x=x + 1, y=y, w=width - 2, h=_CELL_HEIGHT - 2, rgb=colour, a=cell.heat)
-    fill = "#fff" if dark else "#1d1f21" if cell.count else "#8c8a84"
+    fill = "#fff" if dark else "#1d1f21" if cell.count else "#585c61"
     number = Markup('<text x="{x:.1f}" y="{y}" class="mid" style="fill:{fill}">{n}</text>')
     return ground + number.format(x=x + width / 2, y=y + 21, fill=fill, n=cell.count)
 

@@ -137,7 +137,15 @@ def test_a_deployed_run_is_told_in_pictures_and_tables(looked_at: Seen) -> None:
         if run["state"]["name"] == "Completed"
     ]
 
-    looked_at.opens(run, "Completed", "thing:hub-1", "model:1.0.0", "deployed")
+    looked_at.opens(
+        run,
+        "pictures to hub-1",
+        "Completed",
+        "thing:hub-1",
+        "data:pictures",
+        "model:1.0.0",
+        "deployed",
+    )
     looked_at.shows(run, "data-report", "Pictures per class", pictures=3)
     looked_at.shows(run, "data-checks", "Great Expectations")
     looked_at.shows(run, "learning-curve", "Training: 6 epochs", pictures=1)
@@ -166,7 +174,7 @@ def test_a_device_that_sees_the_night_has_a_drift_report(looked_at: Seen) -> Non
     looked_at.shows(
         run, "drift-hub-1", "hub-1: drift", "input.brightness", "What to do now", pictures=1
     )
-    assert run["state"]["message"].startswith("drift: ")
+    assert run["state"]["message"].startswith("drift in input.brightness")
 
 
 def test_the_ui_asks_nobody_but_its_own_server(looked_at: Seen) -> None:

@@ -20,6 +20,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import Artifact, FlowRun
 from prefect.context import FlowRunContext
 
+from backends.settings import PROJECT
 from expectations.check import Check
 from tasks import artifacts
 from tasks.progress import log_progress
@@ -111,6 +112,10 @@ def test_every_phase_leaves_what_it_found(deployed: Left) -> None:
         "decision",
         "run-report",
     }
+    documented = (PROJECT / "docs/reference.md").read_text()
+    assert [
+        key for key in deployed.by_key if f"`{key.replace('hub-1', '<thing>')}`" not in documented
+    ] == []
     assert all(artifact.description for artifact in deployed.by_key.values())
     assert sum(len(str(one.data)) for one in deployed.by_key.values()) < MOST_BYTES
 
