@@ -11,19 +11,11 @@ from tasks.artifacts import (
     tag_run,
 )
 from tasks.charts import bar
-from tasks.monitor_report import MonitorCheck, MonitorReport
+from tasks.monitor_report import NEXT, MonitorCheck, MonitorReport
 from tasks.pictures import Bar, bars
 from tasks.wording import count, figure
 
 VERDICTS = {True: "ok", False: "**DRIFT**", None: "*not judged*"}
-NEXT = {
-    "drift": "Look at what the device sees (`edgeward results --follow`). If it is what it will "
-    "see from now on, gather such pictures and run the cycle on them; if not, mend the camera.",
-    "ok": "Nothing.",
-    "no data": "Wait until the device has reported more pictures; see that it runs with "
-    "`edgeward device status`.",
-    "no baseline": "Deploy a model with `edgeward run`: that writes its baseline.",
-}
 
 
 def show_drift(report: MonitorReport) -> None:
