@@ -11,7 +11,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from backends.artifacts import Epoch
-from tasks.charts import Segment, plot_epochs, stacked_bar
+from tasks.charts import plot_epochs
 from tasks.report_accuracy import Cell
 from tasks.report_data import Samples, Spread
 
@@ -127,10 +127,6 @@ def contact_sheet(samples: Sequence[Samples]) -> str:
             ).format(uri=picture, x=x + number * (_THUMB + 4), y=y + 20, side=_THUMB)
         x += width + 20
     return _picture(inside, y + _THUMB + 20 + MARGIN, "Pictures of each class")
-
-
-def share_bar(name: str, share: float, value: str, kind: str = "ours") -> Bar:
-    return Bar(name, stacked_bar([Segment(share, kind)]), value)
 
 
 def _cell(cell: Cell, x: float, y: float, width: float) -> Markup:
