@@ -53,34 +53,58 @@ class Choices(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    augmentation_type: Augmentation | None = None
-    beta_1: Share = 0.9
-    beta_2: Share = 0.999
-    checkpoint_frequency: Count | None = None
-    early_stopping: bool = False
-    early_stopping_min_epochs: Count = 10
-    early_stopping_patience: Count = 5
-    early_stopping_tolerance: Share = 0.0
-    epochs: Count = 30
-    eps: Share = 1e-8
-    gamma: Share = 0.9
+    augmentation_type: Augmentation | None = Field(
+        None, description="How training pictures are varied."
+    )
+    beta_1: Share = Field(0.9, description="Of adam: decay of the first moment.")
+    beta_2: Share = Field(0.999, description="Of adam: decay of the second moment.")
+    checkpoint_frequency: Count | None = Field(None, description="Epochs between two checkpoints.")
+    early_stopping: bool = Field(
+        False, description="Whether to end when validation accuracy grows no more."
+    )
+    early_stopping_min_epochs: Count = Field(10, description="Epochs before it may end early.")
+    early_stopping_patience: Count = Field(
+        5, description="Epochs without growth before it ends early."
+    )
+    early_stopping_tolerance: Share = Field(
+        0.0, description="Growth that does not count as growth."
+    )
+    epochs: Count = Field(30, description="How often all training pictures are seen.")
+    eps: Share = Field(1e-8, description="Of adam and rmsprop: keeps a division from zero.")
+    gamma: Share = Field(0.9, description="Of rmsprop: decay.")
     image_shape: str = Field("3,224,224", description="Channels, height, width.")
-    kv_store: Literal["dist_sync", "dist_async"] | None = None
-    learning_rate: Share = 0.1
-    lr_scheduler_factor: Share = 0.1
+    kv_store: Literal["dist_sync", "dist_async"] | None = Field(
+        None, description="How several machines share weights."
+    )
+    learning_rate: Share = Field(0.1, description="How far a step goes at first.")
+    lr_scheduler_factor: Share = Field(
+        0.1, description="What the learning rate is multiplied by at each step."
+    )
     lr_scheduler_step: str | None = Field(None, description='Epochs, as in "10,20".')
-    mini_batch_size: Count = 32
-    momentum: Share = 0.9
-    multi_label: bool = False
-    num_layers: Layers = 152
-    optimizer: Literal["sgd", "adam", "rmsprop", "nag"] = "sgd"
-    precision_dtype: Literal["float32", "float16"] = "float32"
+    mini_batch_size: Count = Field(32, description="Pictures a step.")
+    momentum: Share = Field(0.9, description="Of sgd and nag: how much of the last step goes on.")
+    multi_label: bool = Field(False, description="Whether a picture may have several labels.")
+    num_layers: Layers = Field(
+        152, description="Depth of the ResNet; 20 to 110 are for pictures of up to 64 pixels."
+    )
+    optimizer: Literal["sgd", "adam", "rmsprop", "nag"] = Field(
+        "sgd", description="How steps are chosen."
+    )
+    precision_dtype: Literal["float32", "float16"] = Field(
+        "float32", description="Numbers that it computes with."
+    )
     resize: Count | None = Field(None, description="Pixels of the shorter side before cropping.")
     seed: int = Field(0, ge=0, lt=2**31, description="Same seed and data, same model. Ours.")
-    top_k: Annotated[int, Field(ge=2)] | None = None
-    use_pretrained_model: bool = False
-    use_weighted_loss: bool = False
-    weight_decay: Share = 0.0001
+    top_k: Annotated[int, Field(ge=2)] | None = Field(
+        None, description="Also report how often the label is among the best so many."
+    )
+    use_pretrained_model: bool = Field(
+        False, description="Whether to start from weights learnt elsewhere."
+    )
+    use_weighted_loss: bool = Field(
+        False, description="Whether rare labels weigh more (with multi_label)."
+    )
+    weight_decay: Share = Field(0.0001, description="How strongly large weights are held down.")
 
     @field_validator("num_layers", mode="before")
     @classmethod

@@ -25,8 +25,10 @@ from backends.ports import Backend
 from backends.settings import Settings, load_settings
 from backends.sources import parse_source
 from edge.contract import MODEL_COMPONENT
+from flows.outcome_state import ends_saying
 from flows.plan import CyclePlan
 from tasks.accepted_data import accepted_folder
+from tasks.artifacts import tag_run
 from tasks.costs import judge_cost
 from tasks.data_preparation import check_leakage, pack_data, prepare_pictures, split_data
 from tasks.data_understanding import ingest_pictures
@@ -53,6 +55,7 @@ from tasks.first_results import (
 from tasks.job_names import job_name
 from tasks.modeling import predict_model, train_model
 from tasks.monitoring import build_baseline
+from tasks.outcome import headline
 from tasks.recipes import VARIANT_DLR
 from tasks.recording import Run, new_run_id, note, note_gates, read_record, recorded, stage
 from tasks.registry import (
@@ -65,6 +68,15 @@ from tasks.registry import (
     track_run,
 )
 from tasks.reporting import write_report
+from tasks.run_artifacts import (
+    show_accuracy,
+    show_costs,
+    show_data,
+    show_decision,
+    show_device,
+    show_model,
+    show_training,
+)
 from tasks.self_test import TOLERANCE, choose_self_test
 from tasks.verification import judge_package, list_held_out
 
@@ -91,15 +103,22 @@ class Cycle:
         require(note_gates(self.run, gates, self.plan.override))
 
 
-@flow(name="cycle", flow_run_name="{plan.data} to {plan.thing}")
-def cycle(plan: CyclePlan) -> str:
+def outcome(run_id: str) -> str:
+    """What a run came to, in a sentence."""
+    return headline(read_record(Run(run_id, load_settings().root / "runs" / run_id)))
+
+
+@flow(name="cycle", flow_run_name="{plan.source_name} to {plan.thing}")
+@ends_saying(outcome)
+def cycle(plan: CyclePlan = CyclePlan()) -> str:
     """Ingest, validate, split, train, evaluate, compile, verify, deploy, check; give back the run.
 
     Raises GateRefusedError and the other errors of backends/errors.py; the record says the same.
     """
     settings = load_settings()
     run_id = plan.run_id or new_run_id()
-    run = Run(run_id, settings.root / "runs" / run_id, [_report])
+    run = Run(run_id, settings.root / "runs" / run_id, [show_decision, _report])
+    tag_run(f"thing:{plan.thing}", f"data:{plan.source_name}")
     with recorded(run, _about(plan)):
         backend = connect(settings, plan.targets.cost.max_usd, run.folder)
         run.closing.append(partial(_close, backend))
@@ -130,6 +149,7 @@ def understand_data(this: Cycle) -> Dataset:
         verdict = validate_dataset(dataset, this.accepted(dataset), limits, docs)
         note(run, data_docs=verdict.data_docs.relative_to(run.folder))
         note(run, data_findings=verdict.findings)
+        show_data(run, verdict.checks)
     this.pass_gates(*verdict.gates)
     return dataset
 
@@ -166,6 +186,7 @@ def train(this: Cycle, model: str, packed: PackedData) -> tuple[TrainedModel, st
         trained = train_model(backend.trainer, job, packed, plan.training, earlier, follow)
         note(run, training=_training_facts(trained), learning_curve=trained.epochs)
         version = register_candidate(backend.tracker, model, identity, trained)
+        show_training(run)
     return trained, version
 
 
@@ -178,6 +199,7 @@ def judge(this: Cycle, model: str, trained: TrainedModel, packed: PackedData) ->
         copyfile(predictions.table, run.folder / "predictions.parquet")
         evaluation = evaluate(predictions)
         note(run, evaluation=evaluation)
+        show_accuracy(run)
         champion = score_champion(backend.tracker, backend.predictor, model, packed)
     targets = plan.targets.accuracy
     this.pass_gates(
@@ -204,6 +226,7 @@ def make_package(
         job = job_name("verify", digest, plan.platform, run.id)
         verified = verify_package(backend.verifier, job, package, pictures, predictions)
         note(run, verification=_verification_facts(verified, trained, predictions))
+        show_costs(run)
     this.pass_gates(*judge_package(verified, plan.targets.parity, plan.targets.device))
     return package
 
@@ -221,6 +244,7 @@ def release(
         variant = plan.device.runtime == VARIANT_DLR
         components = publish_components(backend.components, package, run.folder, variant, wheels)
         note(run, model_version=components[MODEL_COMPONENT].version)
+        show_model(run)
     if (has := backend.fleet.platform_of(plan.thing)) != plan.platform:
         reason = f"not executed: {plan.thing} is {has}, the package is for {plan.platform}"
         note(run, status="packaged", reason=reason)
@@ -245,6 +269,7 @@ def release(
         note(run, first_results=first)
         share = plan.targets.parity.min_top1_agreement
         (gate,) = note_gates(run, (judge_first_results(first, expected, share),), plan.override)
+        show_device(run)
         restore_device(backend.fleet, plan.thing, since, gate)
     require((gate,))
     give_camera_back(backend.fleet, plan.thing)

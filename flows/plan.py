@@ -22,7 +22,7 @@ from tasks.business_understanding import Targets, load_targets
 from tasks.data_preparation import SplitPlan
 from tasks.modeling import TrainingPlan
 
-GATES = (
+GateName = Literal[
     "cost.estimate",
     "data.schema",
     "data.integrity",
@@ -37,7 +37,8 @@ GATES = (
     "compiled.memory",
     "compiled.size",
     "device.first-result",
-)
+]
+GATES: tuple[GateName, ...] = get_args(GateName)
 
 
 DRIVEWAY_ALERTS: Sequence[Mapping[str, object]] = (
@@ -131,13 +132,38 @@ class CyclePlan(BaseModel):
     )
     platform: Platform = Field("linux-x86_64", description="What the device is.")
     thing: str = Field("hub-1", pattern=f"^{THING_NAME}$", description="The device to deploy to.")
-    targets: Targets = Targets()
-    training: TrainingPlan = TrainingPlan()
-    split: SplitPlan = SplitPlan()
-    driveway: DrivewayPlan = DrivewayPlan()
-    device: DevicePlan = DevicePlan()
-    override: tuple[str, ...] = Field((), description="Gates that may not stop this run, by name.")
-    run_id: str = Field("", description="Empty: a new one.")
+    targets: Targets = Field(Targets(), description="The limits of the gates, as in targets.toml.")
+    training: TrainingPlan = Field(TrainingPlan(), description="How to train: the hyperparameters.")
+    split: SplitPlan = Field(SplitPlan(), description="How pictures are dealt out.")
+    driveway: DrivewayPlan = Field(
+        DrivewayPlan(), description="What is drawn, where the data is driveway."
+    )
+    device: DevicePlan = Field(
+        DevicePlan(),
+        description="How the device is configured, and how it is asked for a first proof.",
+    )
+    override: tuple[GateName, ...] = Field(
+        (), description="Gates that may not stop this run, by name."
+    )
+    run_id: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$|^$",
+        description="Leave it empty: the run gets a new one.",
+    )
+
+    @property
+    def source_name(self) -> str:
+        """The source as people call it: of a path, its last part."""
+        return self.data.rstrip("/").rsplit("/", 1)[-1]
+
+    @field_validator("data")
+    @classmethod
+    def _names_a_source(cls, data: str) -> str:
+        try:
+            parse_source(data, Path())
+        except InvalidInputError as error:
+            raise ValueError(str(error)) from error
+        return data
 
 
 def make_plan(

@@ -56,6 +56,7 @@ def prefect_server(home: Path) -> Iterator[Callable[[], None]]:
     (home / "prefect").mkdir(parents=True, exist_ok=True)
     log = home / "prefect" / "server.log"
     port = _free_port()
+    url = f"http://127.0.0.1:{port}/api"
     with log.open("wb") as stream:
         server = subprocess.Popen(  # noqa: S603  our own interpreter
             [sys.executable, "-c", LAUNCHER, str(os.getpid()), *_uvicorn(port)],
@@ -63,10 +64,11 @@ def prefect_server(home: Path) -> Iterator[Callable[[], None]]:
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
+            env=os.environ | {"PREFECT_SERVER_UI_API_URL": url},  # its UI asks port 4200 otherwise
         )
-    os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
+    os.environ["PREFECT_API_URL"] = url
     try:
-        yield partial(_await_health, f"http://127.0.0.1:{port}/api/health", server, log)
+        yield partial(_await_health, f"{url}/health", server, log)
     finally:
         _flush_logs()
         os.environ.pop("PREFECT_API_URL", None)

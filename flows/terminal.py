@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from backends.artifacts import DeviceResult
@@ -166,13 +168,20 @@ def show_started(name: str) -> None:
 
 
 def _show_monitoring(report: "MonitorReport") -> None:
+    from tasks.monitor_report import NEXT
+
     console = Console(stderr=True, highlight=False)
-    console.print(f"[bold]{report.status}[/bold]  {report.thing}: {report.reason}")
+    console.print(f"[bold]{report.status}[/bold]  {report.thing}: {escape(report.reason)}")
+    several = len({check.model_version for check in report.checks}) > 1
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     for check in report.checks:
-        word = {True: "ok", False: "DRIFT", None: "not judged"}[check.passed]
-        console.print(f"  {word:<10}  {check.name}: {check.reason}")
+        word = {True: "ok", False: "[bold red]DRIFT[/]", None: "[yellow]not judged[/]"}
+        of = f"model {check.model_version}: " if several else ""
+        table.add_row(word[check.passed], escape(check.name), escape(of + check.reason))
+    console.print(Padding(table, (0, 0, 0, 2)))
+    console.print(f"Next: {NEXT[report.status].replace('`', '')}")
     if report.data_docs:
-        console.print(f"Data Docs: {report.data_docs}")
+        console.print(f"Data Docs: {report.data_docs}", soft_wrap=True)
 
 
 def fleet() -> LocalFleet:

@@ -42,7 +42,7 @@ class ComparisonPlan(BaseModel):
     limits: VariantLimits = VariantLimits()
 
 
-@flow
+@flow(flow_run_name="challenger {plan.model} on {plan.thing}")
 def start_variant(plan: VariantPlan) -> Deployment:
     """Publish a model version as the challenger, and deploy it beside what runs."""
     settings = load_settings()
@@ -55,7 +55,7 @@ def start_variant(plan: VariantPlan) -> Deployment:
     return deploy_components(fleet, plan.thing, wanted.components, wanted.merge)
 
 
-@flow
+@flow(flow_run_name="compare variants on {plan.thing}")
 def compare_variants(plan: ComparisonPlan) -> VariantComparison:
     """Compare what champion and challenger said to live pictures, and recommend one."""
     fleet = local_fleet(load_settings())
@@ -65,7 +65,7 @@ def compare_variants(plan: ComparisonPlan) -> VariantComparison:
     return compare(plan.thing, since, heard, plan.limits)
 
 
-@flow
+@flow(flow_run_name="no challenger on {thing}")
 def stop_variant(thing: str) -> Deployment:
     """Take the challenger away again; the champion answers alone."""
     fleet = local_fleet(load_settings())

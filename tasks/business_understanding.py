@@ -56,15 +56,21 @@ class CostTargets(Table):
 class Targets(Table):
     """targets.toml as a value. The defaults ask little: they are for data that nobody wrote for."""
 
-    objective: str = Field("Tell the classes apart on the device.", min_length=1)
+    objective: str = Field(
+        "Tell the classes apart on the device.",
+        min_length=1,
+        description="What the model is for, in words.",
+    )
     classes: tuple[str, ...] = Field(
         (), description="Classes that matter; each must be in the data. Empty: all of the data's."
     )
-    accuracy: AccuracyTargets = AccuracyTargets()
-    device: DeviceTargets = DeviceTargets()
-    parity: ParityTargets = ParityTargets()
-    drift: DriftTargets = DriftTargets()
-    cost: CostTargets = CostTargets()
+    accuracy: AccuracyTargets = Field(AccuracyTargets(), description="How right the model must be.")
+    device: DeviceTargets = Field(DeviceTargets(), description="What it may cost on the device.")
+    parity: ParityTargets = Field(
+        ParityTargets(), description="How like the trained model the compiled one must be."
+    )
+    drift: DriftTargets = Field(DriftTargets(), description="How far data may move.")
+    cost: CostTargets = Field(CostTargets(), description="What a run may cost.")
 
 
 def load_targets(path: Path) -> Targets:

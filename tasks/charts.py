@@ -55,14 +55,39 @@ def histogram(counts: Sequence[int], median: float) -> Markup:
     return _svg("histogram", len(counts), 40, columns + line)
 
 
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """Lines without their labels, which stand at a percentage of the height and of the width."""
+
+    lines: Markup
+    y: list[tuple[float, str]]
+    x: list[tuple[float, str]]
+    spoken: str
+
+
 def learning_curve(epochs: Sequence[Epoch]) -> Markup:
     """Accuracy by epoch, training and validation, as lines with labelled axes."""
+    if (plot := plot_epochs(epochs)) is None:
+        return Markup("")
+    return Markup(
+        '<div class="plot" role="img" aria-label="{label}">'
+        '<div class="plot-y">{y}</div>{svg}<div class="plot-x">{x}</div></div>'
+    ).format(
+        label=plot.spoken,
+        y=_labels("bottom", plot.y),
+        svg=plot.lines,
+        x=_labels("left", plot.x),
+    )
+
+
+def plot_epochs(epochs: Sequence[Epoch]) -> Plot | None:
+    """The lines of a learning curve; None where no epoch has a figure."""
     validation = [(e.epoch, e.validation_accuracy) for e in epochs]
     train = [(e.epoch, e.train_accuracy) for e in epochs]
     points = {"train": _finite(train), "validation": _finite(validation)}
     values = [value for line in points.values() for _, value in line]
     if not values:
-        return Markup("")
+        return None
     low, high, step = _scale(values)
     first, last = epochs[0].epoch, epochs[-1].epoch
     ticks = [low + step * number for number in range(round((high - low) / step) + 1)]
@@ -80,14 +105,11 @@ def learning_curve(epochs: Sequence[Epoch]) -> Markup:
     lines = Markup("").join(
         _line(kind, [place(*point) for point in line]) for kind, line in points.items() if line
     )
-    return Markup(
-        '<div class="plot" role="img" aria-label="{label}">'
-        '<div class="plot-y">{y}</div>{svg}<div class="plot-x">{x}</div></div>'
-    ).format(
-        label=_spoken(points, first, last),
-        y=_labels("bottom", [(100 * (t - low) / (high - low), f"{t:.0%}") for t in ticks]),
-        svg=_svg("lines", 100, 100, grid + lines),
-        x=_labels("left", [(place(e, low)[0], str(e)) for e in _epoch_ticks(first, last)]),
+    return Plot(
+        lines=_svg("lines", 100, 100, grid + lines),
+        y=[(100 * (tick - low) / (high - low), f"{tick:.0%}") for tick in ticks],
+        x=[(place(epoch, low)[0], str(epoch)) for epoch in _epoch_ticks(first, last)],
+        spoken=_spoken(points, first, last),
     )
 
 

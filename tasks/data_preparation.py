@@ -55,7 +55,7 @@ def prepare_lists(
     return into
 
 
-@task(**CALLS_BACKEND)
+@task(**CALLS_BACKEND, task_run_name="split data")
 def split_data(dataset: Dataset, plan: SplitPlan, into: Path) -> Split:
     """Deal the pictures out to train, validation and test."""
     split = split_pictures(dataset, plan, into)
@@ -65,13 +65,13 @@ def split_data(dataset: Dataset, plan: SplitPlan, into: Path) -> Split:
     return split
 
 
-@task(**CALLS_BACKEND)
+@task(**CALLS_BACKEND, task_run_name="look for leaks")
 def check_leakage(dataset: Dataset, split: Split) -> Gate:
     """Judge by the finished table whether a picture, or its near-duplicate, is in two parts."""
     return judge_leakage(dataset, split)
 
 
-@task(**CALLS_BACKEND)
+@task(**CALLS_BACKEND, task_run_name="prepare pictures")
 def prepare_pictures(
     dataset: Dataset,
     split: Split,
@@ -87,7 +87,7 @@ def prepare_pictures(
     )
 
 
-@task(**CALLS_BACKEND)
+@task(**CALLS_BACKEND, task_run_name="pack data")
 def pack_data(
     packer: Packer, job: str, lists: Path, split: Split, width: int, height: int, into: Path
 ) -> PackedData:

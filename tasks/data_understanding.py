@@ -59,7 +59,7 @@ def fingerprint(pairs: list[tuple[str, str]]) -> str:
     return digest.hexdigest()
 
 
-@task(**CALLS_BACKEND)
+@task(**CALLS_BACKEND, task_run_name="ingest pictures")
 def ingest_pictures(source: Source, cache: Path, into: Path, workers: int = 0) -> Dataset:
     """Fetch a source's pictures and write their manifest."""
     pictures = source.fetch(log_progress("fetching"))

@@ -31,6 +31,7 @@ from tasks.effect_sizes import as_jensen_shannon
 if TYPE_CHECKING:
     import pandas as pd
 
+    from expectations.check import Check
     from expectations.checks import Table
 
 
@@ -41,6 +42,7 @@ class DataVerdict:
     gates: tuple[Gate, ...]
     data_docs: Path
     findings: dict[str, Any]
+    checks: "tuple[Check, ...]"
 
 
 def data_limits(targets: Targets) -> DataLimits:
@@ -69,7 +71,7 @@ def validate_data(
         checks, index = run_checks(tables, docs, "Data validation")
         unjudged = "not judged: the manifest lacks columns"
         others = [Gate(name, None, None, None, unjudged) for name in (INTEGRITY, LABELS, DRIFT)]
-        return DataVerdict((schema_gate(checks, accepted), *others), index, {})
+        return DataVerdict((schema_gate(checks, accepted), *others), index, {}, tuple(checks))
     tables = _shape_tables(rows, columns, accepted, limits)
     tables += _content_tables(rows[rows["problem"].isna()], limits)
     missing = _why_no_drift(rows, accepted, limits)
@@ -83,10 +85,10 @@ def validate_data(
         labels_gate(checks, findings, limits),
         Gate(DRIFT, None, None, None, missing) if missing else drift_gate(checks, findings, limits),
     )
-    return DataVerdict(gates, index, findings)
+    return DataVerdict(gates, index, findings, tuple(checks))
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="validate data")
 def validate_dataset(
     dataset: Dataset, accepted_in: Path, limits: DataLimits, docs: Path
 ) -> DataVerdict:
@@ -98,7 +100,7 @@ def validate_dataset(
     return verdict
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="accept data")
 def accept_dataset(dataset: Dataset, accepted_in: Path) -> AcceptedData:
     """Make a data set the baseline that the next one of its source is compared with."""
     return accept_data(dataset, accepted_in)

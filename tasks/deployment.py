@@ -35,7 +35,7 @@ class Package:
         return self.compiled.platform
 
 
-@task(**CALLS_BACKEND)
+@task(**CALLS_BACKEND, task_run_name="compile for {platform}")
 def compile_model(
     compiler: Compiler,
     job: str,
@@ -57,7 +57,7 @@ def compile_model(
     return package
 
 
-@task(**CALLS_BACKEND)
+@task(**CALLS_BACKEND, task_run_name="verify package")
 def verify_package(
     verifier: Verifier, job: str, package: Package, pictures: Path, expected: Predictions
 ) -> Verification:
@@ -76,7 +76,7 @@ def verify_package(
     return verified
 
 
-@task(**CALLS_BACKEND)
+@task(**CALLS_BACKEND, task_run_name="gather wheels for {platform}")
 def gather_wheels(house: WheelHouse, platform: Platform, python: str) -> Wheels | None:
     """Fetch what a device without a network installs; nothing, where no `python` is named."""
     if not python:
@@ -87,7 +87,7 @@ def gather_wheels(house: WheelHouse, platform: Platform, python: str) -> Wheels 
     return wheels
 
 
-@task(**CALLS_BACKEND)
+@task(**CALLS_BACKEND, task_run_name="publish components")
 def publish_components(
     store: ComponentStore,
     package: Package,

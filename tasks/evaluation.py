@@ -62,7 +62,7 @@ def judge_against_champion(
     return Gate("model.champion", gain >= limit, round(gain, 4), limit, reason)
 
 
-@task(task_run_name="require {gates[0].name} and its like")
+@task(task_run_name="pass gates from {gates[0].name} on")
 def require(gates: tuple[Gate, ...]) -> None:
     """Stop the run if a gate refuses. Raises GateRefusedError with the gates that do."""
     if refusing := [gate for gate in gates if gate.refuses]:

@@ -11,6 +11,7 @@ from prefect import get_run_logger, task
 
 from backends.artifacts import Deployment, DeviceResult, Gate, Predictions, Split
 from backends.ports import Fleet
+from tasks.progress import log_progress
 from tasks.retrying import CALLS_BACKEND
 
 POLL_SECONDS = 1.0
@@ -68,13 +69,13 @@ def now() -> str:
     return datetime.now(UTC).isoformat()
 
 
-@task(**CALLS_BACKEND)
+@task(**CALLS_BACKEND, task_run_name="place pictures on {thing}")
 def place_pictures(fleet: Fleet, thing: str, pictures: Sequence[Path]) -> Path:
     """Put pictures where the device's camera looks; gives back that folder on the device."""
     return fleet.place_pictures(thing, pictures)
 
 
-@task(**CALLS_BACKEND)
+@task(**CALLS_BACKEND, task_run_name="deploy to {thing}")
 def deploy_components(
     fleet: Fleet,
     thing: str,
@@ -87,21 +88,23 @@ def deploy_components(
     return deployment
 
 
-@task(**CALLS_BACKEND)
+@task(**CALLS_BACKEND, task_run_name="await first results of {thing}")
 def await_first_results(
     fleet: Fleet, thing: str, since: str, version: str, expected: Mapping[str, str], seconds: float
 ) -> tuple[FirstResult, ...]:
     """Wait until the device spoke of each expected picture with this model, or time is up."""
     deadline = time.monotonic() + seconds
     first: dict[str, FirstResult] = {}
+    progress = log_progress("first-results")
     while len(first) < len(expected) and (left := deadline - time.monotonic()) > 0:
         heard = fleet.results(thing, since, MANY, min(left, POLL_SECONDS))
         first |= _of_known_pictures(heard, version, expected, first)
+        progress(len(first), len(expected))
     get_run_logger().info("%s: answered for %d of %d pictures", thing, len(first), len(expected))
     return tuple(first.values())
 
 
-@task(**CALLS_BACKEND)
+@task(**CALLS_BACKEND, task_run_name="see to {thing}")
 def restore_device(fleet: Fleet, thing: str, before: str, gate: Gate) -> None:
     """Give the device back what it ran before, if its first results were refused."""
     if gate.refuses:
@@ -109,7 +112,7 @@ def restore_device(fleet: Fleet, thing: str, before: str, gate: Gate) -> None:
         fleet.roll_back(thing, before)
 
 
-@task(**CALLS_BACKEND)
+@task(**CALLS_BACKEND, task_run_name="give {thing} its camera back")
 def give_camera_back(fleet: Fleet, thing: str) -> None:
     """Let a device that has shown that it is right see again what it is there to see."""
     fleet.give_camera_back(thing)

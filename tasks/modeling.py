@@ -11,6 +11,7 @@ from backends.artifacts import Epoch, PackedData, Predictions, TrainedModel
 from backends.errors import InvalidInputError
 from backends.ports import Predictor, Trainer
 from backends.training_job import Augmentation, Choices, Count, Layers, LearningCurve
+from tasks.artifacts import ProgressBar
 from tasks.retrying import CALLS_BACKEND
 
 FIRST_STEP, SECOND_STEP = 0.6, 0.85
@@ -24,11 +25,15 @@ class TrainingPlan(Choices):
     falls after 60 % and after 85 % of the epochs, whatever their number.
     """
 
-    augmentation_type: Augmentation | None = "crop"
-    epochs: Count = 20
+    augmentation_type: Augmentation | None = Field(
+        "crop", description="How training pictures are varied."
+    )
+    epochs: Count = Field(20, description="How often all training pictures are seen.")
     image_shape: str = Field("3,32,32", description="Channels, height, width.")
-    mini_batch_size: Count = 64
-    num_layers: Layers = 20
+    mini_batch_size: Count = Field(64, description="Pictures a step.")
+    num_layers: Layers = Field(
+        20, description="Depth of the ResNet; 20 to 110 are for pictures of up to 64 pixels."
+    )
 
     @property
     def starts_earlier(self) -> bool:
@@ -61,7 +66,7 @@ class TrainingPlan(Choices):
         return ",".join(str(step) for step in sorted(steps))
 
 
-@task(**CALLS_BACKEND)
+@task(**CALLS_BACKEND, task_run_name="train model")
 def train_model(
     trainer: Trainer,
     job: str,
@@ -72,11 +77,13 @@ def train_model(
 ) -> TrainedModel:
     """Train one candidate; a retry joins the job. `on_epoch` gets each epoch as it ends."""
     logger, curve = get_run_logger(), LearningCurve(validates=bool(data.validation))
+    bar = ProgressBar("progress-training", f"Progress: {plan.epochs} epochs of training")
 
     def follow(line: str) -> None:
         logger.debug("%s %s", job, line)
         if epoch := curve.feed(line):
             logger.info("%s", _words(epoch, plan.epochs))
+            bar.show(epoch.epoch, plan.epochs)
             if on_epoch:
                 on_epoch(epoch)
 
@@ -96,7 +103,7 @@ def _words(epoch: Epoch, epochs: int) -> str:
     )
 
 
-@task(**CALLS_BACKEND)
+@task(**CALLS_BACKEND, task_run_name="predict held-out pictures")
 def predict_model(predictor: Predictor, job: str, model: Path, data: PackedData) -> Predictions:
     """What the model of an archive says about the held-out pictures, in MXNet."""
     return predictor.predict(job, model, data, get_run_logger().debug)

@@ -8,6 +8,15 @@ from edge.statistics import Summary
 from tasks.statistics_store import NewWindows
 
 Status = Literal["ok", "drift", "no data", "no baseline"]
+NEXT: dict[Status, str] = {
+    "drift": "Look at what the device sees (`edgeward results --follow`). If it is what it will "
+    "see from now on, gather such pictures and run the cycle on them; if not, mend the camera.",
+    "ok": "Nothing.",
+    "no data": "Wait until the device has reported more pictures; see that it runs with "
+    "`edgeward device status`.",
+    "no baseline": "Deploy a model with `edgeward run`: that writes its baseline.",
+}
+"""What a person does now; commands stand in backticks."""
 
 
 @dataclass(frozen=True, slots=True)

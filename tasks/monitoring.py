@@ -116,7 +116,7 @@ def remember_judged(home: Path, found: NewWindows, report: MonitorReport) -> Non
     write_cursor(home, found.thing, cursor)
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="read windows of {thing}")
 def read_windows(store: StatisticsStore, home: Path, thing: str) -> NewWindows:
     """Read what a thing reported since the last run."""
     found = read_new_windows(store, home, thing)
@@ -125,7 +125,7 @@ def read_windows(store: StatisticsStore, home: Path, thing: str) -> NewWindows:
     return found
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="check windows")
 def check_windows(home: Path, found: NewWindows, limits: MonitorLimits) -> MonitorReport:
     """Compare what a thing reported with its baselines."""
     report = judge_windows(home, found, limits)
@@ -133,7 +133,7 @@ def check_windows(home: Path, found: NewWindows, limits: MonitorLimits) -> Monit
     return report
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="remember windows")
 def remember_windows(home: Path, found: NewWindows, report: MonitorReport) -> MonitorReport:
     """Remember what was judged; gives the report on."""
     remember_judged(home, found, report)

@@ -1,6 +1,7 @@
 """What a run came to, why, and what a person does next: read from the run record alone."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -52,6 +53,11 @@ PHASES: tuple[tuple[str, str, str], ...] = (  # name, section of the record, pre
 
 def judged_gates(record: Record) -> list[JudgedGate]:
     return [_judged(gate) for gate in record.get("gates") or []]
+
+
+def refused_first(gates: Sequence[JudgedGate]) -> list[JudgedGate]:
+    """In the order in which a reader wants them; else as they were judged."""
+    return sorted(gates, key=lambda gate: gate.verdict != "refused")
 
 
 def headline(record: Record) -> str:

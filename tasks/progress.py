@@ -1,23 +1,23 @@
-"""Shows progress in the run's log: a line every few seconds, whatever the number of steps."""
+"""Shows progress in the run's log and in the UI: every few seconds, however many the steps."""
 
 import time
 
 from prefect import get_run_logger
 
 from backends.ports import Progress
-
-_SECONDS_BETWEEN_LINES = 5.0
+from tasks.artifacts import SECONDS_BETWEEN, ProgressBar
 
 
 def log_progress(verb: str) -> Progress:
     """Make a progress callable that writes to the log of the current flow or task run."""
-    logger = get_run_logger()
+    logger, bar = get_run_logger(), ProgressBar(f"progress-{verb}", f"Progress: {verb}")
     last = time.monotonic()
 
     def say(done: int, total: int) -> None:
         nonlocal last
-        if time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
+        if time.monotonic() - last >= SECONDS_BETWEEN:
             last = time.monotonic()
             logger.info("%s: %d of %s", verb, done, total or "?")
+        bar.show(done, total)
 
     return say

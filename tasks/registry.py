@@ -26,7 +26,7 @@ class ChampionScore:
     missing: str = ""
 
 
-@task(**CALLS_BACKEND)
+@task(**CALLS_BACKEND, task_run_name="track run of {model}")
 def track_run(tracker: Tracker, model: str, run: Run, parameters: Mapping[str, str]) -> str:
     """Open the run in the tracker; it is closed with the record's outcome when the run is."""
     identity = tracker.start(model, run.id, parameters)
@@ -42,7 +42,7 @@ def log_epoch(tracker: Tracker, identity: str, epoch: Epoch) -> None:
     tracker.log(identity, metrics, epoch.epoch)
 
 
-@task(**CALLS_BACKEND)
+@task(**CALLS_BACKEND, task_run_name="register candidate of {model}")
 def register_candidate(tracker: Tracker, model: str, identity: str, trained: TrainedModel) -> str:
     """Keep a trained model as a version with the alias `candidate`.
 
@@ -56,7 +56,7 @@ def register_candidate(tracker: Tracker, model: str, identity: str, trained: Tra
     return tracker.register(model, identity, trained.archive, tags)
 
 
-@task(**CALLS_BACKEND)
+@task(**CALLS_BACKEND, task_run_name="promote model {component}")
 def promote_candidate(tracker: Tracker, model: str, version: str, component: str) -> None:
     """Make a version the champion, once the device was seen to answer rightly."""
     tracker.promote(model, version, {"component_version": component})

@@ -98,7 +98,8 @@ def _limits(record: Record) -> dict[str, Any]:
     for gate in record.get("gates") or []:
         if gate.get("name") == "model.recall" and isinstance(gate.get("limit"), dict):
             return dict(gate["limit"])
-    return {}
+    asked = (record.get("targets") or {}).get("accuracy") or {}
+    return dict(asked.get("min_recall") or {})
 
 
 def _weakest(per_class: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

@@ -29,6 +29,7 @@ from tasks.outcome import (
     judged_gates,
     next_steps,
     phases,
+    refused_first,
     why,
 )
 from tasks.report_accuracy import Accuracy, accuracy_of
@@ -116,7 +117,7 @@ def _report(record: Record, folder: Path, tables: RunTables, thumbs: Thumbnails)
     curve = _curve(record)
     costs = costs_of(record)
     data = data_of(record, tables, thumbs)
-    gates = judged_gates(record)
+    gates = refused_first(judged_gates(record))
     sections = {
         "What the device saw": device,
         "Gates": gates,
@@ -186,7 +187,7 @@ def _seconds(record: Record) -> float:
 
 
 def _curve(record: Record) -> Curve | None:
-    epochs = tuple(Epoch(**_epoch(line)) for line in record.get("learning_curve") or [])
+    epochs = epochs_of(record)
     if not epochs:
         return None
     training = record.get("training") or {}
@@ -196,6 +197,11 @@ def _curve(record: Record) -> Curve | None:
     if is_number(training.get("images_per_second")):
         speed += f", {figure(training['images_per_second'])} pictures per second"
     return Curve(charts.learning_curve(epochs), epochs, speed)
+
+
+def epochs_of(record: Record) -> tuple[Epoch, ...]:
+    """The epochs of a training, as far as it came."""
+    return tuple(Epoch(**_epoch(line)) for line in record.get("learning_curve") or [])
 
 
 def _epoch(line: Record) -> dict[str, Any]:

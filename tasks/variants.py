@@ -29,20 +29,20 @@ class Wanted:
     merge: Mapping[str, Mapping[str, object]]
 
 
-@task(**CALLS_BACKEND)
+@task(**CALLS_BACKEND, task_run_name="read what {thing} runs")
 def read_deployed(fleet: DeployedFleet, thing: str) -> Wanted:
     """What was last deployed to a thing."""
     components, merge = fleet.deployed(thing)
     return Wanted(components, merge)
 
 
-@task(**CALLS_BACKEND)
+@task(**CALLS_BACKEND, task_run_name="hear variants of {thing}")
 def hear_variants(fleet: Fleet, thing: str, since: str) -> Heard | None:
     """What the two models said that stood against each other last, after a moment (ISO 8601)."""
     return sort_results(fleet.results(thing, since, ALL, timeout=0))
 
 
-@task(**CALLS_BACKEND)
+@task(**CALLS_BACKEND, task_run_name="publish challenger")
 def publish_challenger(
     store: ComponentStore, archive: ComponentArchive, version: str
 ) -> ComponentVersion:

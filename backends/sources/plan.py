@@ -15,7 +15,7 @@ class DrivewayPlan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     images: int = Field(2100, ge=70, le=100_000, description="Pictures, spread over the classes.")
-    seed: int = Field(7, ge=0, lt=2**32)
+    seed: int = Field(7, ge=0, lt=2**32, description="Same seed, same pictures.")
     drift: Drift = Field("none", description="What is not as it was when training data was made.")
     drift_strength: float = Field(
         1.0, gt=0, le=1, description="1: as bad as it gets. For new-class, the share it reaches."

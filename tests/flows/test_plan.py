@@ -4,10 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect import Flow
+from prefect.utilities.callables import parameter_schema
+from pydantic import ValidationError
 
 from backends.errors import InvalidInputError
 from backends.settings import PROJECT
 from edge.contract import INFERENCE_COMPONENT, RUNTIME_COMPONENT
+from flows.cycle import cycle
+from flows.monitor import monitor
 from flows.plan import GATES, CyclePlan, DevicePlan, make_plan, read_targets
 from tasks.business_understanding import Targets, load_targets
 
@@ -158,3 +163,40 @@ def test_the_ready_made_interpreter_is_not_given_where_another_was_asked_for(
 def test_wheels_for_a_python_that_the_component_does_not_run_on_are_refused() -> None:
     with pytest.raises(InvalidInputError, match=r"device\.wheels_for"):
         plan(settings=["device.wheels_for=3.8"])
+
+
+@pytest.mark.parametrize("which", [cycle, monitor], ids=["cycle", "monitor"])
+def test_every_input_of_the_run_form_is_described_and_has_a_default(which: Flow[..., Any]) -> None:
+    schema = parameter_schema(which).model_dump()
+    tables = schema["definitions"]
+    described = {name for name, table in tables.items() if table.get("description")}
+
+    bare = [
+        f"{name}.{key}"
+        for name, table in tables.items()
+        for key, field in table["properties"].items()
+        if not field.get("description")
+        and field.get("$ref", "").rsplit("/", 1)[-1] not in described
+    ]
+    assert tables
+    assert bare == []
+    assert [
+        name for name, table in {"flow": schema, **tables}.items() if table.get("required")
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        pytest.param({"data": "folder"}, "folder", id="no source"),
+        pytest.param({"run_id": "../elsewhere"}, "pattern", id="a way out of the runs"),
+        pytest.param({"override": ["model.beauty"]}, "model.accuracy", id="no gate"),
+        pytest.param({"thing": "no thing"}, "pattern", id="no thing"),
+    ],
+)
+def test_a_wrong_input_of_the_run_form_is_refused_by_name(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        CyclePlan.model_validate(given)
+
+    assert next(iter(given)) in str(refused.value)
+    assert says in str(refused.value)
