@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from backends.errors import EdgewardError, GateRefusedError
-from flows import fleet_commands, variant_commands
+from flows import fleet_commands, operating_commands, variant_commands
 from flows.alert_commands import alerts
 from flows.example_commands import fetch, list_examples
 from flows.public_model import public_model
@@ -153,19 +153,6 @@ def results(
 
 @app.command()
 @_command
-def down() -> None:
-    """Stop everything that was started on this machine: devices, broker, topic rules."""
-    from flows.terminal import fleet
-
-    stopped = fleet().stop_everything()
-    for name in stopped:
-        typer.echo(f"stopped {name}", err=True)
-    if not stopped:
-        typer.echo("nothing was running", err=True)
-
-
-@app.command()
-@_command
 def doctor(as_json: Json = False) -> None:
     """Say what is installed, what is missing, and what to do about it."""
     from backends.diagnosis import diagnose
@@ -184,6 +171,7 @@ def doctor(as_json: Json = False) -> None:
         raise typer.Exit(4)
 
 
+operating_commands.add_to(app, _command)
 fleet_commands.add_to(app, device, _command)
 app.command("public-model")(_command(public_model))
 
