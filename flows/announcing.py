@@ -11,8 +11,13 @@ from tasks.recording import Run, read_record
 
 
 def announce(run: Run) -> None:
-    """The outcome of a run, with its reason and the gates that refused it."""
+    """The outcome of a run, with its reason and the gates that refused it.
+
+    Of a run that waits for approval it tells when it begins to wait.
+    """
     record = read_record(run)
+    if record["status"] == "waiting" and "ended_at" in record:
+        return
     refusing = [
         gate["name"]
         for gate in record["gates"]

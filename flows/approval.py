@@ -15,6 +15,7 @@ from prefect.settings import PREFECT_UI_URL
 from pydantic import BaseModel, ConfigDict, Field
 
 from backends.artifacts import Gate
+from flows.announcing import announce
 from flows.prefect_server import has_lasting_ui
 from tasks.business_understanding import ReleaseTargets
 from tasks.evaluation import require
@@ -50,6 +51,7 @@ def await_approval(run: Run, targets: ReleaseTargets, release: str) -> bool:
     asked = {"asked_at": _now(), "flow_run": _flow_run()}
     way_on = f"edgeward approve {run.id} --by NAME --reason TEXT"
     note(run, approval=asked, status="waiting", reason=f"{release} waits for approval: {way_on}")
+    announce(run)
     answer = _answer(run, targets, release, way_on)
     if answer is None:
         return False

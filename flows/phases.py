@@ -1,6 +1,6 @@
 """One phase of CRISP-DM at a time: each goes on from what a run has already done."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from prefect import flow
@@ -155,17 +155,12 @@ def _next(run: Run) -> Phase:
 def _so_far(record: dict[str, Any], first: Phase) -> dict[str, Any]:
     """The record without what `first` and later phases wrote into it."""
     again = PHASES[PHASES.index(first) :]
-    dropped = [name for phase in again for name in _NOTES[phase]]
+    dropped = ["ended_at", *(name for phase in again for name in _NOTES[phase])]
     gates = tuple(prefix for phase in again for prefix in _GATES[phase])
     kept = {name: value for name, value in record.items() if name not in dropped}
     outcome = {name: EMPTY[name] for name in ("status", "reason")}
-    left = [gate for gate in _judged(record) if not gate["name"].startswith(gates)]
+    left = [gate for gate in record["gates"] if not gate["name"].startswith(gates)]
     return kept | outcome | {"gates": left}
-
-
-def _judged(record: dict[str, Any]) -> Iterable[dict[str, Any]]:
-    gates: list[dict[str, Any]] = record["gates"]
-    return gates
 
 
 def _leave_open(run: Run, done: Phase) -> None:
