@@ -88,8 +88,8 @@ def notices(settings: NotifySettings) -> tuple[Notice, ...]:
             EventTrigger(
                 posture=Posture.Proactive,
                 expect={"prefect.flow-run.Completed"},
-                match={"prefect.resource.id": FLOW_RUN},  # type: ignore[arg-type]  # read as a dict
-                match_related=dict(MONITOR),  # type: ignore[arg-type]  # likewise
+                match={"prefect.resource.id": FLOW_RUN},
+                match_related=dict(MONITOR),
                 threshold=1,
                 within=timedelta(minutes=settings.silence_minutes),
             ),
@@ -103,8 +103,8 @@ def _heard(
     return EventTrigger(
         posture=Posture.Reactive,
         expect=events,
-        match={"prefect.resource.id": resource},  # type: ignore[arg-type]  # read as a dict
-        match_related=dict(related or {}),  # type: ignore[arg-type]  # likewise
+        match={"prefect.resource.id": resource},
+        match_related=dict(related or {}),
         threshold=1,
     )
 
@@ -134,6 +134,6 @@ async def _save_block(url: str) -> UUID:
         name=BLOCK,
         url="{{webhook}}",
         json_data={"subject": "{{subject}}", "body": "{{body}}", "text": "{{subject}}: {{body}}"},
-        secrets={"webhook": url},  # type: ignore[arg-type]  # pydantic makes it secret
+        secrets={"webhook": url},
     )
-    return await block.save(BLOCK, overwrite=True)  # type: ignore[no-any-return, misc]
+    return await block.save(BLOCK, overwrite=True)  # type: ignore[no-any-return]

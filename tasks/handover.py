@@ -4,7 +4,7 @@ Values are small and say where things are; the things themselves lie where the p
 """
 
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -26,7 +26,7 @@ def take_over[T](run: Run, name: str, kind: type[T]) -> T:
     """What was handed over as `name`; raises InvalidInputError where the run did not get so far."""
     path = run.folder / FOLDER / f"{name}.json"
     try:
-        return cast("T", TypeAdapter(kind).validate_json(path.read_bytes()))
+        return TypeAdapter(kind).validate_json(path.read_bytes())
     except FileNotFoundError as error:
         remedy = "Let the run go on from an earlier phase, or make a new one."
         raise InvalidInputError(f"run {run.id}", f"it has no {name} yet", remedy) from error

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from backends.artifacts import Gate
-from backends.errors import GateRefusedError, JobError
+from backends.errors import GateRefusedError, InvalidInputError, JobError
 from tasks.recording import (
     VANISHED,
     Run,
@@ -104,3 +104,16 @@ def test_a_fault_at_the_end_hides_no_outcome(tmp_path: Path) -> None:
         pass
 
     assert read_record(run)["status"] == "deployed"
+
+
+def test_nobody_else_goes_on_with_a_run_that_is_under_way(tmp_path: Path) -> None:
+    run = Run("mine", tmp_path)
+
+    with (
+        recorded(run, {}),
+        pytest.raises(InvalidInputError, match="run mine: it is under way"),
+        recorded(run, {}),
+    ):
+        pass
+
+    assert read_record(run)["status"] == "deployed", "and its record is as it was"
