@@ -31,7 +31,7 @@ def retrain(plan: RetrainPlan = RetrainPlan()) -> str:
     """
     last = last_deployed(load_settings().root / "runs", plan.thing)
     before = take_over(last, "plan", CyclePlan)
-    training = before.training.model_copy(update={"use_pretrained_model": 1})
+    training = before.training.model_copy(update={"use_pretrained_model": True})
     again = {"training": training, "override": (), "run_id": ""}
     return cycle(before.model_copy(update=again))
 

@@ -28,7 +28,11 @@ from tests.flows.test_cycle import (
     left_running,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("jobs_python", "device_python")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1800),
+    pytest.mark.usefixtures("jobs_python", "device_python"),
+]
 
 TRAINING = {"epochs": 6, "image_shape": "3,16,16", "mini_batch_size": 8}
 DEVICE = {"known_pictures": 6, "statistics_interval": 2}
@@ -319,7 +323,7 @@ def test_silence_of_the_monitor_is_told(workshop: Workshop) -> None:
     assert wait_for(lambda: "Nobody looks at the devices" in workshop.sink.subjects())
 
 
-def test_a_refused_run_is_told_with_its_reason(workshop: Workshop) -> None:
+def test_a_refused_run_is_told_with_its_reason_and_goes_on_past_it_when_told_to(workshop: Workshop) -> None:
     targets = {"accuracy": {"min_recall": {"ghost": 1}}}
 
     flow_run = workshop.prefect.start("cycle/manual", **workshop.plan(targets=targets))
@@ -331,6 +335,10 @@ def test_a_refused_run_is_told_with_its_reason(workshop: Workshop) -> None:
     (message,) = [m for m in workshop.sink.heard if refused["run_id"] in m["subject"]]
     assert "ghost has no held-out picture" in message["body"]
     assert "report.html" in message["body"]
+
+    gate = ["model.recall"]
+    workshop.prefect.completes("resume/manual", run=refused["run_id"], override=gate)
+    assert workshop.records()[-1]["status"] == "deployed"
 
 
 def test_a_release_waits_for_the_form_in_the_ui(workshop: Workshop) -> None:
@@ -390,8 +398,13 @@ def test_drift_is_told_and_starts_the_retraining(workshop: Workshop) -> None:
     wait_for(lambda: workshop.prefect.runs_of("retrain/on-drift"))
     (retraining,) = workshop.prefect.runs_of("retrain/on-drift")
     assert retraining["parameters"]["plan"] == {"thing": "hub-1"}
-    workshop.prefect.wait(retraining["id"], "COMPLETED", "FAILED")
+    wait_for(lambda: workshop.records()[-1]["status"] == "waiting")  # as its model did, above
+    waiting = workshop.records()[-1]["run_id"]
+    answer = workshop.does("approve", waiting, "--by", "Ada", "--reason", "it got dark")
+    assert f"run {waiting} goes on where it was paused" in answer.err
+    workshop.prefect.wait(retraining["id"], "COMPLETED")
     record = workshop.records()[-1]
+    assert (record["status"], record["approval"]["reason"]) == ("deployed", "it got dark")
     assert record["training"]["hyperparameters"]["use_pretrained_model"] == "1"
     assert record["data"]["source"] == workshop.records()[0]["data"]["source"]
 
