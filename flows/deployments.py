@@ -19,14 +19,14 @@ DEPLOY_SECONDS = 300
 LAST_LINES = 3
 
 
-def deploy_flows(settings: Settings, url: str) -> bool:
-    """Deploy to the server at `url`, which PREFECT_API_URL names; whether there was anything to do.
+def deploy_flows(settings: Settings, server: str) -> bool:
+    """Deploy to the server that PREFECT_API_URL names; whether there was anything to do.
 
     What was deployed there already, just so, is left as it is: with what people have paused.
-    Raises BackendUnavailableError.
+    `server` tells one database from another. Raises BackendUnavailableError.
     """
     note = settings.root / "prefect" / "deployed.json"
-    wanted = {"url": url, "content": _digest(settings)}
+    wanted = {"server": server, "content": _digest(settings)}
     if read_json(note) == wanted:
         return False
     import anyio

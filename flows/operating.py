@@ -94,16 +94,16 @@ def _waiting(settings: Settings, run_id: str) -> "Run":
 
 
 def _goes_on_elsewhere(run: "Run", answer: "Approval") -> bool:
-    """Whether the run is paused on this Prefect server, and was resumed there."""
+    """Whether a process is paused in the midst of the run, and was resumed."""
     from prefect.client.orchestration import get_client
     from prefect.exceptions import ObjectNotFound
     from prefect.flow_runs import resume_flow_run
 
-    from tasks.recording import read_record
+    from tasks.recording import is_under_way, read_record
 
     approval: dict[str, Any] = read_record(run)["approval"] or {}
-    if not (known := approval.get("flow_run")):
-        return False
+    if not (known := approval.get("flow_run")) or not is_under_way(run):
+        return False  # Prefect may still call it paused: its process may have been killed
     with get_client(sync_client=True) as client:
         try:
             state = client.read_flow_run(UUID(known)).state

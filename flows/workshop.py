@@ -7,7 +7,7 @@ All are background processes of EDGEWARD_HOME, on loopback; `up` starts what is 
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,11 @@ from flows.prefect_server import (
 )
 
 WORKER = "prefect-worker"
+WORKS = (
+    *(sys.executable, "-m", "prefect", "worker", "start"),
+    *("--pool", POOL, "--type", "process", "--name", "workshop", "--install-policy", "never"),
+)
+OURS = "the server of this home"  # its address may change, its database does not
 QUERY_SECONDS = "5"
 """How often the worker asks for work; Prefect's own 10 feel long to a person who waits."""
 
@@ -68,11 +73,12 @@ class Workshop:
             raise
 
     def _up(self, thing: str) -> list[Address]:
-        url, server_is_new = self._ensure_server()
+        theirs = os.environ.get("PREFECT_API_URL", "")
+        url, server_is_new = (theirs, False) if theirs else self._ensure_server()
         os.environ["PREFECT_API_URL"] = url
         os.environ.setdefault("PREFECT_HOME", str(self._prefect))
-        deployed = deploy_flows(self._settings, url)
-        _, worker_is_new = self._start(WORKER, _worker(thing), self._environment(url))
+        deployed = deploy_flows(self._settings, theirs or OURS)
+        _, worker_is_new = self._start(WORKER, WORKS, self._environment(url))
         before = list(self._fleet.started)
         cloud = self._fleet.ensure_cloud()
         device = self._fleet.start_device(thing)
@@ -93,8 +99,6 @@ class Workshop:
         return [*first, *self._fleet.stop_everything(last=PROCESS)]
 
     def _ensure_server(self) -> tuple[str, bool]:
-        if given := os.environ.get("PREFECT_API_URL"):
-            return given, False  # the user's own, taken to be up
         if known := lasting_server(self._settings.root):
             return known, False
         port = self._settings.prefect.port or free_port()
@@ -107,7 +111,7 @@ class Workshop:
         return url, fresh
 
     def _start(
-        self, name: str, command: list[str], environment: Mapping[str, str]
+        self, name: str, command: Sequence[str], environment: Mapping[str, str]
     ) -> tuple[Background, bool]:
         log = self._prefect / f"{name.removeprefix('prefect-')}.log"
         try:
@@ -136,12 +140,6 @@ class Workshop:
             "PYTHONPATH": os.pathsep.join(paths),
             "EDGEWARD_HOME": str(self._settings.root),
         }
-
-
-def _worker(name: str) -> list[str]:
-    arguments = ["--pool", POOL, "--type", "process", "--name", f"{name} on this machine"]
-    arguments += ["--install-policy", "never"]
-    return [sys.executable, "-m", "prefect", "worker", "start", *arguments]
 
 
 def _check_free(port: int) -> None:

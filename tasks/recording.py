@@ -89,6 +89,16 @@ def recorded(run: Run, about: dict[str, Any]) -> Iterator[Run]:
         yield run
 
 
+def is_under_way(run: Run) -> bool:
+    """Whether a process is at work on the run, or paused in the midst of it."""
+    with (run.folder / ".lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 @contextmanager
 def _held(run: Run) -> Iterator[None]:
     """Keeps others from going on with the same run meanwhile; a killed process lets go of it."""

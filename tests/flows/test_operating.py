@@ -323,7 +323,9 @@ def test_silence_of_the_monitor_is_told(workshop: Workshop) -> None:
     assert wait_for(lambda: "Nobody looks at the devices" in workshop.sink.subjects())
 
 
-def test_a_refused_run_is_told_with_its_reason_and_goes_on_past_it_when_told_to(workshop: Workshop) -> None:
+def test_a_refused_run_is_told_with_its_reason_and_can_go_on(
+    workshop: Workshop,
+) -> None:
     targets = {"accuracy": {"min_recall": {"ghost": 1}}}
 
     flow_run = workshop.prefect.start("cycle/manual", **workshop.plan(targets=targets))
@@ -374,7 +376,7 @@ def test_a_cancelled_run_ends_its_jobs(workshop: Workshop) -> None:
     workshop.prefect.wait(flow_run, "CANCELLED")
     wait_for(lambda: jobs_running(workshop.person.home) == [])
     record = workshop.records()[-1]
-    assert record["status"] == "failed"
+    assert (record["status"], record["reason"]) == ("failed", "interrupted")
     assert record["deployment"] is None
 
 
@@ -430,6 +432,13 @@ def test_down_ends_all_and_up_brings_it_back_as_it_was(workshop: Workshop) -> No
     assert left_running(workshop.person.home) == []
     assert workshop.does("down").err == "nothing was running\n"
 
+    again = workshop.does("up")
+
+    assert [line for line in again.err.splitlines() if line.startswith("deployments")] == [
+        f"deployments  {server_of(workshop).url.removesuffix('/api')}/deployments  (as it was)"
+    ]
+    assert server_of(workshop).deployment("watch/scheduled")["paused"] is True, "as it was left"
+
 
 def test_a_taken_port_is_named_and_nothing_is_left(tmp_path: Path) -> None:
     import socket
@@ -443,6 +452,11 @@ def test_a_taken_port_is_named_and_nothing_is_left(tmp_path: Path) -> None:
     assert f"port {port} is taken" in answer.err
     assert "EDGEWARD_PREFECT__PORT" in answer.err
     assert left_running(person.home) == []
+
+
+def server_of(workshop: Workshop) -> Prefect:
+    """The server that is up now."""
+    return Prefect(json.loads((workshop.person.home / "prefect/server.json").read_text())["url"])
 
 
 def attempts(home: Path) -> dict[str, tuple[int, int]]:

@@ -10,6 +10,7 @@ from backends.errors import GateRefusedError, InvalidInputError, JobError
 from tasks.recording import (
     VANISHED,
     Run,
+    is_under_way,
     new_run_id,
     note,
     note_gates,
@@ -117,3 +118,12 @@ def test_nobody_else_goes_on_with_a_run_that_is_under_way(tmp_path: Path) -> Non
         pass
 
     assert read_record(run)["status"] == "deployed", "and its record is as it was"
+
+
+def test_a_run_is_under_way_while_its_record_is_open(tmp_path: Path) -> None:
+    run = Run("mine", tmp_path)
+
+    with recorded(run, {}):
+        assert is_under_way(run)
+
+    assert not is_under_way(run)
