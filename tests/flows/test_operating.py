@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -69,13 +70,23 @@ class Prefect:
 
     url: str
 
-    def post(self, path: str, **body: Any) -> Any:
-        answer = httpx.post(f"{self.url}/{path}", json=body, timeout=30)
+    def ask(self, method: str, path: str, body: Any = None) -> httpx.Response:
+        """Its answer; 503 is how it asks a client to come again."""
+        deadline = time.monotonic() + 60
+        while True:
+            answer = httpx.request(method, f"{self.url}/{path}", json=body, timeout=30)
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                return answer
+            assert time.monotonic() < deadline, "it stays unavailable"
+            time.sleep(0.2)
+
+    def post(self, path: str, body: Any = None, **given: Any) -> Any:
+        answer = self.ask("POST", path, given if body is None else body)
         assert answer.status_code < 300, answer.text
         return answer.json() if answer.content else None
 
     def get(self, path: str) -> Any:
-        return httpx.get(f"{self.url}/{path}", timeout=30).raise_for_status().json()
+        return self.ask("GET", path).raise_for_status().json()
 
     def deployment(self, name: str) -> dict[str, Any]:
         flow, _, deployment = name.partition("/")
@@ -85,7 +96,7 @@ class Prefect:
     def start(self, name: str, **plan: Any) -> str:
         """Start a run as the form does; its id."""
         body = {"parameters": {"plan": plan}, "state": {"type": "SCHEDULED"}}
-        run = self.post(f"deployments/{self.deployment(name)['id']}/create_flow_run", **body)
+        run = self.post(f"deployments/{self.deployment(name)['id']}/create_flow_run", body)
         return str(run["id"])
 
     def run(self, flow_run: str) -> dict[str, Any]:
@@ -247,7 +258,7 @@ def test_a_plan_that_cannot_be_is_refused_before_it_runs(workshop: Workshop) -> 
     cycle = workshop.prefect.deployment("cycle/manual")["id"]
     body = {"parameters": {"plan": {"thing": "two words"}}}
 
-    answer = httpx.post(f"{workshop.prefect.url}/deployments/{cycle}/create_flow_run", json=body)
+    answer = workshop.prefect.ask("POST", f"deployments/{cycle}/create_flow_run", body)
 
     assert answer.status_code in (409, 422), answer.text
     assert "two words" in answer.text
@@ -304,10 +315,10 @@ def test_a_schedule_fires_by_itself_and_a_paused_one_does_not(workshop: Workshop
     (nightly,) = prefect.deployment("understand/nightly")["schedules"]
     assert nightly["schedule"]["cron"] == "30 2 * * *"
     often = {"schedule": {"interval": 5}, "active": True}
-    httpx.post(f"{prefect.url}/deployments/{watch['id']}/schedules", json=[often])
+    prefect.post(f"deployments/{watch['id']}/schedules", [often])
 
     wait_for(lambda: len(completed(prefect, "watch/scheduled")) >= 2)
-    httpx.post(f"{prefect.url}/deployments/{watch['id']}/pause_deployment")
+    prefect.post(f"deployments/{watch['id']}/pause_deployment")
 
     fired = completed(prefect, "watch/scheduled")
     assert all(run["auto_scheduled"] for run in fired)
@@ -383,7 +394,7 @@ def test_a_cancelled_run_ends_its_jobs(workshop: Workshop) -> None:
 def test_drift_is_told_and_starts_the_retraining(workshop: Workshop) -> None:
     """The event is as flows/watch.py sends it; that it sends it is tested beside it."""
     drifting = {
-        "occurred": "2026-01-01T00:00:00Z",
+        "occurred": datetime.now(UTC).isoformat(),
         "event": "edgeward.drift",
         "resource": {
             "prefect.resource.id": "edgeward.thing.hub-1",
@@ -393,8 +404,7 @@ def test_drift_is_told_and_starts_the_retraining(workshop: Workshop) -> None:
         "payload": {"reason": "brightness moved", "checks": ["input.brightness"]},
         "id": "6f1b5a1c-6f5e-4a53-9a37-0d8c3a3e9d11",
     }
-    drifting["occurred"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    httpx.post(f"{workshop.prefect.url}/events", json=[drifting]).raise_for_status()
+    workshop.prefect.post("events", [drifting])
 
     wait_for(lambda: "hub-1 drifts" in workshop.sink.subjects())
     wait_for(lambda: workshop.prefect.runs_of("retrain/on-drift"))
