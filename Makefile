@@ -77,8 +77,8 @@ scenario-offline: setup  ## Cut a device's network, send it a broken model, and 
 	@$(RUN)/python -m flows.scenario_offline --nucleus classic
 	@$(RUN)/python -m flows.scenario_offline --nucleus lite
 
-up: setup  ## Start the broker and a device on this machine
-	@$(RUN)/edgeward device start hub-1
+up: setup  ## Start Prefect's server and worker, the broker and a device; deploy the flows
+	@$(RUN)/edgeward up
 
 down:  ## Stop everything that was started on this machine
 	@$(RUN)/edgeward down

@@ -160,6 +160,27 @@ class MlflowSettings(BaseModel):
     uri: str = Field("", description="Empty: sqlite under EDGEWARD_HOME.")
 
 
+class PrefectSettings(BaseModel):
+    """The Prefect server that `edgeward up` starts, on loopback."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    port: int = Field(4200, ge=0, le=65535, description="0: any free port.")
+
+
+class NotifySettings(BaseModel):
+    """Whom the Prefect server tells of failures, refused gates, drift and silence."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    webhook: SecretStr = Field(
+        SecretStr(""), description="URL that gets a JSON message by POST; empty: nobody is told."
+    )
+    silence_minutes: float = Field(
+        45, ge=1 / 6, description="Without a look at the devices for so long, somebody is told."
+    )
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -174,6 +195,8 @@ class Settings(BaseSettings):
     aws: AwsSettings = AwsSettings()
     mqtt: MqttSettings = MqttSettings()
     mlflow: MlflowSettings = MlflowSettings()
+    prefect: PrefectSettings = PrefectSettings()
+    notify: NotifySettings = NotifySettings()
 
     @property
     def root(self) -> Path:
@@ -186,6 +209,8 @@ GROUPS: dict[str, type[BaseModel]] = {
     "aws": AwsSettings,
     "mqtt": MqttSettings,
     "mlflow": MlflowSettings,
+    "prefect": PrefectSettings,
+    "notify": NotifySettings,
 }
 
 

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CANDIDATE, CHAMPION = "candidate", "champion"
-ENDINGS = {"deployed": "FINISHED", "packaged": "FINISHED", "refused": "FAILED", "failed": "FAILED"}
+ENDINGS = {
+    "deployed": "FINISHED",
+    "packaged": "FINISHED",
+    "open": "SCHEDULED",
+    "waiting": "SCHEDULED",
+    "refused": "FAILED",
+    "failed": "FAILED",
+}
 
 
 def _translated[**P, R](method: Callable[P, R]) -> Callable[P, R]:

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from backends.errors import EdgewardError, GateRefusedError
-from flows import aws_commands, fleet_commands, variant_commands
+from flows import aws_commands, fleet_commands, operating_commands, variant_commands
 from flows.alert_commands import alerts
 from flows.example_commands import fetch, list_examples
 from flows.public_model import public_model
@@ -163,7 +163,7 @@ def down(
         bool, typer.Option("--data", help="Also what is stored in S3 under the prefix (aws).")
     ] = False,
 ) -> None:
-    """Stop everything that was started on this machine: devices, broker, topic rules.
+    """Stop everything that was started on this machine: worker, devices, broker, server.
 
     With --backend aws: list what Edgeward made in the AWS account, ask, and remove it.
     """
@@ -172,13 +172,9 @@ def down(
 
         take_down(sure=yes, data=data)
         return
-    from flows.terminal import fleet
+    from flows.operating import bring_down
 
-    stopped = fleet().stop_everything()
-    for name in stopped:
-        typer.echo(f"stopped {name}", err=True)
-    if not stopped:
-        typer.echo("nothing was running", err=True)
+    bring_down()
 
 
 @app.command()
@@ -206,6 +202,7 @@ def doctor(
         raise typer.Exit(4)
 
 
+operating_commands.add_to(app, _command)
 fleet_commands.add_to(app, device, _command)
 aws_commands.add_to(app, _command)
 app.command("public-model")(_command(public_model))

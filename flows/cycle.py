@@ -25,6 +25,8 @@ from backends.ports import Backend
 from backends.settings import Settings, load_settings
 from backends.sources import parse_source
 from edge.contract import MODEL_COMPONENT
+from flows.announcing import announce
+from flows.approval import await_approval
 from flows.outcome_state import ends_saying
 from flows.plan import CyclePlan
 from tasks.accepted_data import accepted_folder
@@ -52,6 +54,7 @@ from tasks.first_results import (
     place_pictures,
     restore_device,
 )
+from tasks.handover import hand_over
 from tasks.job_names import job_name
 from tasks.modeling import predict_model, train_model
 from tasks.monitoring import build_baseline
@@ -117,23 +120,40 @@ def cycle(plan: CyclePlan = CyclePlan()) -> str:
     """
     settings = load_settings()
     run_id = plan.run_id or new_run_id()
-    run = Run(run_id, settings.root / "runs" / run_id, [show_decision, _report])
-    tag_run(f"thing:{plan.thing}", f"data:{plan.source_name}")
-    with recorded(run, _about(plan)):
-        backend = connect(settings, plan.targets.cost.max_usd, run.folder)
-        run.closing.append(partial(_close, backend))
-        this = Cycle(plan, settings, backend, run)
-        if settings.backend.kind == "aws":
-            this.pass_gates(judge_cost(estimate(settings.aws), plan.targets.cost))
+    run = open_run(settings, run_id)
+    with recorded(run, about(plan)):
+        this = begin(plan, settings, run)
         dataset = understand_data(this)
+        hand_over(run, dataset=dataset)
         split, packed = prepare(this, dataset)
+        hand_over(run, split=split, packed=packed)
         model = this.accepted(dataset).name
         trained, version = train(this, model, packed)
+        hand_over(run, trained=trained, version=version)
         predictions = judge(this, model, trained, packed)
+        hand_over(run, predictions=predictions)
         package = make_package(this, trained, dataset, split, predictions)
+        hand_over(run, package=package)
         if components := release(this, package, dataset, split, predictions):
             conclude(this, model, version, components, dataset, predictions)
     return run.id
+
+
+def open_run(settings: Settings, run_id: str) -> Run:
+    """The run, with what happens once its outcome is known: its report, and the news of it."""
+    return Run(run_id, settings.root / "runs" / run_id, [show_decision, announce, _report])
+
+
+def begin(plan: CyclePlan, settings: Settings, run: Run) -> Cycle:
+    """Connect the backend for a run that is being recorded, and keep the plan for later phases."""
+    hand_over(run, plan=plan)
+    tag_run(f"thing:{plan.thing}", f"data:{plan.source_name}")
+    backend = connect(settings, plan.targets.cost.max_usd, run.folder)
+    run.closing.append(partial(_close, backend))
+    this = Cycle(plan, settings, backend, run)
+    if settings.backend.kind == "aws":
+        this.pass_gates(judge_cost(estimate(settings.aws), plan.targets.cost))
+    return this
 
 
 def understand_data(this: Cycle) -> Dataset:
@@ -236,7 +256,8 @@ def release(
 ) -> Mapping[str, ComponentVersion]:
     """CRISP-DM 6, second half: publish, deploy, and believe it when the device shows it.
 
-    Gives back the components that the device runs; none where the device cannot run the package.
+    Gives back the components that the device runs; none where the device cannot run the package,
+    or where nobody has approved it yet.
     """
     plan, run, backend = this.plan, this.run, this.backend
     with stage(run, "publish"):
@@ -249,6 +270,9 @@ def release(
         reason = f"not executed: {plan.thing} is {has}, the package is for {plan.platform}"
         note(run, status="packaged", reason=reason)
         this.pass_gates(Gate("device.first-result", None, None, None, reason))
+        return {}
+    version = components[MODEL_COMPONENT].version
+    if not await_approval(run, plan.targets.release, f"model {version} to {plan.thing}"):
         return {}
     expected = expected_labels(predictions, plan.device.known_pictures)
     with stage(run, "deploy"):
@@ -263,7 +287,6 @@ def release(
         deployment = deploy_components(backend.fleet, plan.thing, versions, merge)
         note(run, deployment=asdict(deployment) | {"began_at": since})
     with stage(run, "first-results"):
-        version = components[MODEL_COMPONENT].version
         seconds = plan.device.answer_seconds
         first = await_first_results(backend.fleet, plan.thing, since, version, expected, seconds)
         note(run, first_results=first)
@@ -306,7 +329,8 @@ def _report(run: Run) -> None:
     write_report(run.folder)
 
 
-def _about(plan: CyclePlan) -> dict[str, Any]:
+def about(plan: CyclePlan) -> dict[str, Any]:
+    """What the record of a run says from its beginning."""
     return {
         "objective": plan.targets.objective,
         "platform": plan.platform,

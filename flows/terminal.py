@@ -55,7 +55,7 @@ def run_cycle(
             cycle(plan)
         finally:
             if run.record.exists():
-                _show_run(run, as_json)
+                show_run(run, as_json)
 
 
 def run_monitor(thing: str, targets: Path | None, as_json: bool) -> None:
@@ -188,7 +188,8 @@ def fleet() -> LocalFleet:
     return local_fleet(load_settings())
 
 
-def _show_run(run: "Run", as_json: bool) -> None:
+def show_run(run: "Run", as_json: bool) -> None:
+    """Print what came of a run."""
     from tasks.recording import read_record
     from tasks.summary import print_summary
 

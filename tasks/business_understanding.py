@@ -49,6 +49,13 @@ class DriftTargets(Table):
     min_samples: int = Field(100, ge=1, description="Fewer pictures than this prove nothing.")
 
 
+class ReleaseTargets(Table):
+    approval: bool = Field(False, description="Whether a person must approve each deployment.")
+    approval_hours: float = Field(
+        24, gt=0, le=720, description="How long a run waits for that person."
+    )
+
+
 class CostTargets(Table):
     max_usd: float = Field(5, ge=0, description="The most that one run may cost.")
 
@@ -70,6 +77,9 @@ class Targets(Table):
         ParityTargets(), description="How like the trained model the compiled one must be."
     )
     drift: DriftTargets = Field(DriftTargets(), description="How far data may move.")
+    release: ReleaseTargets = Field(
+        ReleaseTargets(), description="Who must agree before anything is deployed."
+    )
     cost: CostTargets = Field(CostTargets(), description="What a run may cost.")
 
 

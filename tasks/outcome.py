@@ -39,6 +39,9 @@ class Phase:
     progress: Progress
 
 
+NOT_STOPPED = ("deployed", "packaged", "open", "waiting")
+"""The outcomes that say of no phase that it failed."""
+
 PHASES: tuple[tuple[str, str, str], ...] = (  # name, section of the record, prefix of its gates
     ("Data", "data", "data."),
     ("Split", "split", "split."),
@@ -70,6 +73,11 @@ def headline(record: Record) -> str:
     if record["status"] == "packaged":
         version = record.get("model_version")
         return f"Packaged: model version {version} waits for a device that runs it."
+    if record["status"] == "open":
+        return f"Open: {record.get('reason')}."
+    if record["status"] == "waiting":
+        version = record.get("model_version")
+        return f"Waiting: model version {version} may go to {thing} once a person approves it."
     if record["status"] == "refused":
         names = [gate.name for gate in judged_gates(record) if gate.verdict == "refused"]
         which = " and ".join(names) or "a gate"
@@ -80,7 +88,7 @@ def headline(record: Record) -> str:
 
 def why(record: Record) -> str:
     """What led to the outcome, in a sentence or two."""
-    if record["status"] not in ("deployed", "packaged"):
+    if record["status"] not in NOT_STOPPED:
         return _sentence(str(record.get("reason") or "no reason was recorded."))
     gates = judged_gates(record)
     said = [
@@ -89,7 +97,8 @@ def why(record: Record) -> str:
     for verdict, words in (("overridden", "overridden by hand"), ("not judged", "not judged")):
         names = [gate.name for gate in gates if gate.verdict == verdict]
         said += [f"{words}: {', '.join(names)}"] if names else []
-    why_not = f"{_sentence(str(record.get('reason')))}. " if record.get("reason") else ""
+    told = record.get("reason") and record["status"] not in ("open", "waiting")
+    why_not = f"{_sentence(str(record.get('reason')))}. " if told else ""
     return f"{why_not}{_how_good(record)}{'; '.join(said)}."
 
 
@@ -108,6 +117,8 @@ def next_steps(record: Record) -> list[NextStep]:
         platform = record.get("platform") or "that platform"
         text = f"Deploy it with --thing NAME to a device of {platform}; these are here"
         return [NextStep(text, "edgeward device list"), status]
+    if record["status"] in ("open", "waiting"):
+        return [*_ways_on(record), status]
     if record["status"] == "refused":
         refusing = [gate for gate in judged_gates(record) if gate.verdict == "refused"]
         steps = [NextStep(f"{gate.name}: {gate.remedy}") for gate in refusing]
@@ -121,10 +132,22 @@ def next_steps(record: Record) -> list[NextStep]:
             NextStep("Run the same command again: a training goes on from its checkpoint"),
             status,
         ]
+    run = shlex.quote(str(record.get("run_id")))
     return [
         NextStep("Let the doctor look for the usual troubles", "edgeward doctor"),
-        NextStep("Mend what the reason names, then run the same command again"),
+        NextStep("Mend what the reason names, then go on with this run", f"edgeward resume {run}"),
         status,
+    ]
+
+
+def _ways_on(record: Record) -> list[NextStep]:
+    run = shlex.quote(str(record.get("run_id")))
+    if record["status"] == "open":
+        return [NextStep("Go on to the end", f"edgeward resume {run}")]
+    words = "--by NAME --reason TEXT"
+    return [
+        NextStep("Let it go on, in your name", f"edgeward approve {run} {words}"),
+        NextStep("Or end it", f"edgeward approve {run} {words} --refuse"),
     ]
 
 
@@ -192,7 +215,7 @@ def _how_good(record: Record) -> str:
 
 
 def _stopping_phase(record: Record) -> str:
-    if record["status"] in ("deployed", "packaged"):
+    if record["status"] in NOT_STOPPED:
         return ""
     for gate in judged_gates(record) if record["status"] == "refused" else []:
         for name, _, prefix in PHASES:

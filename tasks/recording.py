@@ -4,6 +4,7 @@
 whose process vanished reads "failed: it ended before it could say why".
 """
 
+import fcntl
 import json
 import logging
 import secrets
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.artifacts import Gate
-from backends.errors import EdgewardError, GateRefusedError
+from backends.errors import EdgewardError, GateRefusedError, InvalidInputError
 from backends.files import replace_file
 from tasks.business_understanding import Targets, parse_targets
 
@@ -38,6 +39,7 @@ EMPTY: dict[str, Any] = {
     "evaluation": None,
     "compilation": None,
     "verification": None,
+    "approval": None,
     "deployment": None,
     "first_results": [],
     "stages": {},
@@ -79,14 +81,44 @@ def read_record(run: Run) -> dict[str, Any]:
 def recorded(run: Run, about: dict[str, Any]) -> Iterator[Run]:
     """Open a record, and close it with the outcome, whichever way the block is left.
 
-    A block that says nothing else by itself (`note(run, status=…)`) ended `deployed`.
+    A block that says nothing else by itself (`note(run, status=…)`) ended `deployed`. What a run
+    that goes on has in its record already is given in `about`. Raises InvalidInputError when
+    another process is at work on this run.
     """
+    with _held(run), _account(run, about):
+        yield run
+
+
+def is_under_way(run: Run) -> bool:
+    """Whether a process is at work on the run, or paused in the midst of it."""
+    with (run.folder / ".lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+@contextmanager
+def _held(run: Run) -> Iterator[None]:
+    """Keeps others from going on with the same run meanwhile; a killed process lets go of it."""
     run.folder.mkdir(parents=True, exist_ok=True)
+    with (run.folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            remedy = "Wait for its end, or cancel it."
+            raise InvalidInputError(f"run {run.id}", "it is under way", remedy) from error
+        yield
+
+
+@contextmanager
+def _account(run: Run, about: dict[str, Any]) -> Iterator[None]:
     opened = {"run_id": run.id, **EMPTY, "versions": {name: version(name) for name in VERSIONS}}
     started = datetime.now(UTC).isoformat(timespec="seconds")
     _write(run, opened | {"started_at": started} | _plain(about))
     try:
-        yield run
+        yield
     except GateRefusedError as error:
         note(run, status="refused", reason=str(error))
         raise

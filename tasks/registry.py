@@ -14,7 +14,7 @@ from backends.ports import Predictor, Tracker
 from tasks.evaluation import evaluate
 from tasks.job_names import job_name
 from tasks.modeling import predict_model
-from tasks.recording import Run, read_record
+from tasks.recording import Run, note, read_record
 from tasks.retrying import CALLS_BACKEND
 
 
@@ -30,8 +30,14 @@ class ChampionScore:
 def track_run(tracker: Tracker, model: str, run: Run, parameters: Mapping[str, str]) -> str:
     """Open the run in the tracker; it is closed with the record's outcome when the run is."""
     identity = tracker.start(model, run.id, parameters)
-    run.closing.append(lambda closed: _end(tracker, identity, closed))
+    follow_run(tracker, identity, run)
     return identity
+
+
+def follow_run(tracker: Tracker, identity: str, run: Run) -> None:
+    """Send the record's figures and outcome when the run is closed, also each time it goes on."""
+    run.closing.append(lambda closed: _end(tracker, identity, closed))
+    note(run, tracked=identity)
 
 
 def log_epoch(tracker: Tracker, identity: str, epoch: Epoch) -> None:

@@ -24,6 +24,8 @@ MOST_ROWS = 12
 STYLES = {
     "deployed": "bold green",
     "packaged": "bold yellow",
+    "open": "bold yellow",
+    "waiting": "bold yellow",
     "refused": "bold yellow",
     "failed": "bold red",
 }

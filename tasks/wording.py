@@ -124,6 +124,12 @@ GATES: dict[str, GateWords] = {
         "Take a smaller network (--set num_layers=N), or raise device.max_package_mb in the "
         "targets file.",
     ),
+    "release.approval": GateWords(
+        "A person approves the deployment",
+        "",
+        "at least",
+        "A person refused it: read the reason, mend its cause, then run again.",
+    ),
     "device.first-result": GateWords(
         "The device answers as this machine does",
         "share",

@@ -129,9 +129,10 @@ class CoreDevices:
         """Ends the broker and the topic rules, and leaves the devices; whether they ran."""
         return self._stop(CLOUD)
 
-    def stop_everything(self) -> list[str]:
-        """Ends all background processes of this EDGEWARD_HOME; their names."""
-        names = sorted((p.name for p in self._processes.all()), key=lambda name: name == CLOUD)
+    def stop_everything(self, last: str = "") -> list[str]:
+        """Ends all background processes of this EDGEWARD_HOME, `last` at the end; their names."""
+        running = [process.name for process in self._processes.all()]
+        names = sorted(running, key=lambda name: (name == last, name == CLOUD))
         return [name for name in names if self._stop(name)]
 
     def devices(self) -> list[DeviceStatus]:

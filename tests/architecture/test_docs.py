@@ -322,7 +322,7 @@ def _noted_keys() -> set[str]:
 def _keys_at_the_start() -> set[str]:
     """What the cycle writes into the record as it opens it."""
     tree = ast.parse((PROJECT / "flows" / "cycle.py").read_text(encoding="utf-8"))
-    (about,) = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == "_about"]
+    (about,) = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == "about"]
     (returned,) = [node.value for node in ast.walk(about) if isinstance(node, ast.Return)]
     assert isinstance(returned, ast.Dict)
     return {key.value for key in returned.keys if isinstance(key, ast.Constant)}  # type: ignore[misc]

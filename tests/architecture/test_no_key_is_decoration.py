@@ -15,7 +15,10 @@ from backends.training_job import Hyperparameters
 from edge.contract import DEFAULT_CONFIGURATION
 from flows.cloud_rules import RulesPlan
 from flows.monitor import MonitorPlan
+from flows.phases import PhasePlan
 from flows.plan import GATES, TABLES, CyclePlan
+from flows.retrain import RetrainPlan
+from flows.watch import WatchPlan
 from tasks.business_understanding import Targets
 from tasks.data_gates import DataLimits
 from tests.architecture.effects import (
@@ -43,11 +46,12 @@ TABLES_OF_EFFECTS: dict[str, Mapping[str, Effect]] = {
     "plan": {**plans.CYCLE, **plans.TRAINING},
     "plan.targets": targets.EFFECTS,
     "monitor": plans.MONITOR,
+    "": plans.OPERATING,
     "data": data_gates.EFFECTS,
     "component": component.EFFECTS,
 }
 EFFECTS: dict[str, Effect] = {
-    f"{where}.{key}": effect
+    f"{where}.{key}".lstrip("."): effect
     for where, table in TABLES_OF_EFFECTS.items()
     for key, effect in table.items()
 }
@@ -69,6 +73,9 @@ KEYS = sorted(
         *keys_of(CyclePlan, "plan"),
         *keys_of(MonitorPlan, "monitor"),
         *keys_of(RulesPlan, "rules"),
+        *keys_of(PhasePlan, "phase"),
+        *keys_of(WatchPlan, "watch"),
+        *keys_of(RetrainPlan, "retrain"),
         *keys_of(DataLimits, "data.limits"),
         *(f"component.{key}" for key in DEFAULT_CONFIGURATION),
     }

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from backends.artifacts import Gate
-from backends.errors import GateRefusedError, JobError
+from backends.errors import GateRefusedError, InvalidInputError, JobError
 from tasks.recording import (
     VANISHED,
     Run,
+    is_under_way,
     new_run_id,
     note,
     note_gates,
@@ -104,3 +105,25 @@ def test_a_fault_at_the_end_hides_no_outcome(tmp_path: Path) -> None:
         pass
 
     assert read_record(run)["status"] == "deployed"
+
+
+def test_nobody_else_goes_on_with_a_run_that_is_under_way(tmp_path: Path) -> None:
+    run = Run("mine", tmp_path)
+
+    with (
+        recorded(run, {}),
+        pytest.raises(InvalidInputError, match="run mine: it is under way"),
+        recorded(run, {}),
+    ):
+        pass
+
+    assert read_record(run)["status"] == "deployed", "and its record is as it was"
+
+
+def test_a_run_is_under_way_while_its_record_is_open(tmp_path: Path) -> None:
+    run = Run("mine", tmp_path)
+
+    with recorded(run, {}):
+        assert is_under_way(run)
+
+    assert not is_under_way(run)

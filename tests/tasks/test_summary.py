@@ -167,3 +167,31 @@ def test_a_slower_compiled_model_is_called_slower() -> None:
     assert comparison(4.0, 2.0, "as fast", "as slow") == "2.0 times as slow"
     assert comparison(2.0, 2.01, "as fast", "as slow") == "about the same"
     assert comparison(2.0, None, "as fast", "as slow") == ""
+
+
+@pytest.mark.parametrize(
+    ("status", "says", "command"),
+    [
+        pytest.param(
+            "waiting",
+            "Waiting: model version 7 may go to hub-1 once a person approves it.",
+            "edgeward approve 20261122-181500-ab12 --by NAME --reason TEXT --refuse",
+            id="waiting",
+        ),
+        pytest.param(
+            "open",
+            "Open: train is done; evaluate goes on from here.",
+            "edgeward resume 20261122-181500-ab12",
+            id="open",
+        ),
+    ],
+)
+def test_a_run_that_can_go_on_says_how(status: str, says: str, command: str) -> None:
+    reason = "train is done; evaluate goes on from here"
+    unfinished = {"status": status, "reason": reason, "run_id": "20261122-181500-ab12"}
+
+    text = _printed(records.deployed() | unfinished, 120)
+
+    assert says in text
+    assert command in text
+    assert "stopped" not in text

@@ -1,5 +1,7 @@
 """What each key of a flow's plan changes."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,16 @@ from backends.errors import InvalidInputError
 from backends.sources import driveway
 from backends.sources.plan import DrivewayPlan
 from edge.contract import INFERENCE_COMPONENT, RUNTIME_COMPONENT
+from flows.cycle import about
 from flows.monitor import MonitorPlan, monitor
-from flows.plan import DevicePlan
+from flows.phases import PhasePlan, prepare, resume
+from flows.plan import CyclePlan, DevicePlan
+from flows.retrain import RetrainPlan, retrain
+from flows.watch import WatchPlan, watch
 from tasks.device_comparison import MonitorLimits, measure
+from tasks.handover import hand_over, take_over
 from tasks.modeling import TrainingPlan
+from tasks.recording import Run, recorded
 from tasks.splitting import SplitPlan, split_pictures
 from tests.architecture.effects.effect import Effect
 from tests.architecture.effects.runs import failed_cycle, passes_a_refusing_gate, released
@@ -185,5 +193,47 @@ MONITOR: dict[str, Effect] = {
     "limits.max_unreadable_share": lambda _: (
         judged(max_unreadable_share=0.5),
         judged(max_unreadable_share=0.4),
+    ),
+}
+
+
+def reason_of(call: Callable[[], object]) -> str:
+    """Why a flow would not begin."""
+    try:
+        call()
+    except InvalidInputError as error:
+        return str(error)
+    raise AssertionError("it began")
+
+
+def goes_on_past(folder: Path, *override: str) -> tuple[str, ...]:
+    """The gates that may not stop a run that goes on with a data set that is gone."""
+    run = Run("mine", folder / "home/runs/mine")
+    with recorded(run, about(CyclePlan())):
+        hand_over(run, plan=CyclePlan(), dataset=dataset_of(rows_of(cat=4), folder))
+    (folder / "manifest.parquet").unlink()
+    with suppress(FileNotFoundError):
+        prepare(PhasePlan(run="mine", override=override))
+    return take_over(run, "plan", CyclePlan).override
+
+
+def watched(folder: Path, *things: str) -> tuple[str, ...]:
+    baseline(folder / "home", seen(200, seed=7))
+    return tuple(report.thing for report in watch(WatchPlan(things=things)))
+
+
+OPERATING: dict[str, Effect] = {
+    "phase.run": lambda _: (
+        reason_of(lambda: resume(PhasePlan(run="one"))),
+        reason_of(lambda: resume(PhasePlan(run="other"))),
+    ),
+    "phase.override": lambda folder: (
+        goes_on_past(folder),
+        goes_on_past(folder, "split.leakage"),
+    ),
+    "watch.things": lambda folder: (watched(folder, "hub-1"), watched(folder, "hub-1", "hub-2")),
+    "retrain.thing": lambda _: (
+        reason_of(lambda: retrain(RetrainPlan(thing="hub-1"))),
+        reason_of(lambda: retrain(RetrainPlan(thing="hub-2"))),
     ),
 }

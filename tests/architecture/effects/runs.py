@@ -1,15 +1,24 @@
 """Parts of a real cycle: a run that fails at once, and a release to a device that obeys."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 from zipfile import ZipFile
 
 import pandas as pd
-from prefect.settings import PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW, temporary_settings
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.runtime import flow_run
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW,
+    temporary_settings,
+)
 
 from backends.artifacts import (
     CompiledModel,
@@ -26,8 +35,10 @@ from backends.connect import connect
 from backends.errors import GateRefusedError, InvalidInputError
 from backends.settings import BackendSettings, Settings
 from edge.contract import MODEL_COMPONENT
+from flows.approval import await_approval
 from flows.cycle import Cycle, cycle, release
 from flows.plan import CyclePlan
+from tasks.business_understanding import ReleaseTargets
 from tasks.deployment import Package
 from tasks.recording import Run, read_record, recorded
 from tests.fakes.wheels import make_wheels
@@ -140,6 +151,39 @@ def released(
     except GateRefusedError:
         pass
     return Released(fleet, read_record(run))
+
+
+def paused_for(folder: Path, hours: float) -> float:
+    """How many seconds a run is paused at most, where there is a UI."""
+    run = Run("run", folder / "run")
+    targets = ReleaseTargets(approval=True, approval_hours=hours)
+
+    @flow
+    def asking() -> str:
+        with recorded(run, {}):
+            assert not await_approval(run, targets, "model 1.0.0 to hub-1")
+        return str(flow_run.get_id())
+
+    with lasting_server():
+        asked = asking()
+    with get_client(sync_client=True) as client:
+        (paused,) = [s for s in client.read_flow_run_states(UUID(asked)) if s.is_paused()]
+    until = paused.state_details.pause_timeout
+    assert until
+    return round(until.timestamp() - paused.timestamp.timestamp())
+
+
+@contextmanager
+def lasting_server() -> Iterator[None]:
+    """Name the server of the tests as a user names one."""
+    before = os.environ.get("PREFECT_API_URL")
+    os.environ["PREFECT_API_URL"] = str(PREFECT_API_URL.value())
+    try:
+        yield
+    finally:
+        del os.environ["PREFECT_API_URL"]
+        if before:
+            os.environ["PREFECT_API_URL"] = before
 
 
 def passes_a_refusing_gate(folder: Path, *override: str) -> bool:

@@ -7,16 +7,30 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio
 import psutil
+import pytest
+from prefect.client.orchestration import get_client
+from pydantic import SecretStr
 
 from backends.artifacts import TrainedModel
 from backends.connect import connect
-from backends.errors import EnvironmentMissingError, JobError
+from backends.errors import BackendBlockedError, EnvironmentMissingError, JobError
 from backends.local.fleet import LocalFleet
-from backends.settings import AwsSettings, BackendSettings, MlflowSettings, MqttSettings, Settings
+from backends.settings import (
+    AwsSettings,
+    BackendSettings,
+    MlflowSettings,
+    MqttSettings,
+    NotifySettings,
+    PrefectSettings,
+    Settings,
+)
 from edge.contract import RUNTIME_COMPONENT
+from flows.automations import apply_automations, notices
 from flows.cycle import Cycle, understand_data
 from flows.plan import CyclePlan
+from flows.workshop import Workshop
 from tasks.packaging import package_runtime
 from tasks.recipes import runtime_recipe
 from tasks.recording import Run, recorded
@@ -162,6 +176,39 @@ def tracked(folder: Path, uri: str) -> bool:
     return (folder / "home/mlflow/mlflow.db").exists()
 
 
+def _prefect_ports(folder: Path) -> tuple[object, object]:
+    """Where the server would listen: another program is there already."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as one,
+        socket.create_server(("127.0.0.1", 0)) as other,
+    ):
+        return refused_port(folder, one), refused_port(folder, other)
+
+
+def refused_port(folder: Path, theirs: socket.socket) -> str:
+    port = theirs.getsockname()[1]
+    settings = Settings(home=folder, prefect=PrefectSettings(port=port))
+    with pytest.raises(BackendBlockedError, match=str(port)) as refused:
+        Workshop(settings).up("hub-1")
+    return str(refused.value)
+
+
+def told_by(settings: NotifySettings) -> list[str]:
+    """The automations that a server has afterwards."""
+
+    async def applied() -> list[str]:
+        async with get_client() as client:
+            await apply_automations(client, settings)
+            found = [await client.read_automations_by_name(one.name) for one in notices(settings)]
+            return [one.name for automations in found for one in automations]
+
+    return anyio.run(applied)
+
+
+def silence(settings: NotifySettings) -> list[object]:
+    return [notice.trigger.within for notice in notices(settings)]
+
+
 EFFECTS: dict[str, Effect] = {
     "home": lambda folder: (
         published(folder / "a", folder),
@@ -206,6 +253,15 @@ EFFECTS: dict[str, Effect] = {
     "mqtt.password": lambda folder: (
         logins(folder / "a", "ward", "secret"),
         logins(folder / "b", "ward", "other"),
+    ),
+    "prefect.port": _prefect_ports,
+    "notify.webhook": lambda folder: (
+        told_by(NotifySettings()),
+        told_by(NotifySettings(webhook=SecretStr("http://127.0.0.1:9/told"))),
+    ),
+    "notify.silence_minutes": lambda folder: (
+        silence(NotifySettings(silence_minutes=1)),
+        silence(NotifySettings(silence_minutes=2)),
     ),
     "mlflow.uri": lambda folder: (
         tracked(folder / "a", ""),

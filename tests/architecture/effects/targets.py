@@ -14,7 +14,7 @@ from tasks.verification import judge_package
 from tests.architecture.effects import data_gates
 from tests.architecture.effects.effect import Effect
 from tests.architecture.effects.jobs import ask_a_job
-from tests.architecture.effects.runs import failed_cycle
+from tests.architecture.effects.runs import failed_cycle, paused_for, released
 from tests.tasks.windows import baseline, monitor_thing, seen, store
 
 SCORED = Evaluation(
@@ -125,6 +125,14 @@ EFFECTS: dict[str, Effect] = {
     "drift.min_samples": lambda _: (
         (data_gates.drift(0.1, 100), device_drift(0.1, 100)),
         (data_gates.drift(0.1, 500), device_drift(0.1, 500)),
+    ),
+    "release.approval": lambda folder: (
+        released(folder / "a").record["status"],
+        released(folder / "b", targets={"release": {"approval": True}}).record["status"],
+    ),
+    "release.approval_hours": lambda folder: (
+        paused_for(folder / "a", 1 / 3600),
+        paused_for(folder / "b", 2 / 3600),
     ),
     "cost.max_usd": lambda folder: (bounded(folder / "a", 0.25), bounded(folder / "b", 0.5)),
 }

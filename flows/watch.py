@@ -1,0 +1,38 @@
+"""Look at every device, as the schedule does, and tell the Prefect server of drift."""
+
+from prefect import flow
+from pydantic import BaseModel, ConfigDict, Field
+
+from backends.connect import local_fleet
+from backends.settings import load_settings
+from flows.announcing import announce_drift
+from flows.monitor import MonitorPlan, monitor
+from tasks.monitor_report import MonitorReport
+from tasks.monitoring import monitor_limits
+from tasks.recording import targets_of
+
+
+class WatchPlan(BaseModel):
+    """Which devices to look at."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    things: tuple[str, ...] = Field((), description="Thing names; empty: all that there are.")
+
+
+@flow(name="watch", flow_run_name="watch the devices")
+def watch(plan: WatchPlan = WatchPlan()) -> tuple[MonitorReport, ...]:
+    """Monitor each device by the limits of what was last deployed to it.
+
+    It ends well whether or not there is drift: drift is an event, `edgeward.drift`.
+    """
+    settings = load_settings()
+    known = [device.thing for device in local_fleet(settings).devices()]
+    reports = []
+    for thing in plan.things or known:
+        limits = monitor_limits(targets_of(settings.root / "runs", thing))
+        report = monitor(MonitorPlan(thing=thing, limits=limits))
+        if report.status == "drift":
+            announce_drift(report)
+        reports.append(report)
+    return tuple(reports)
