@@ -10,8 +10,7 @@ import hashlib
 import os
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlencode
@@ -28,20 +27,11 @@ PART_BYTES = 16 * 1024**2
 """Larger files go up in parts of this size, each of which is repeated on its own."""
 
 AT_ONCE = 4  # parts under way; each is held in memory
-BATCH = 1000  # keys that one DeleteObjects takes
 DIGEST = "sha256"
 _SCHEME = "s3://"
 _TRANSFER = TransferConfig(
     multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=AT_ONCE
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """One object, as a listing gives it."""
-
-    uri: str
-    bytes: int
 
 
 class S3Objects:
@@ -87,15 +77,6 @@ class S3Objects:
             )
         return uri
 
-    def put_folder(self, folder: Path, key: str) -> str:
-        """Store every file of `folder` below `key`, as `put` does; the URI of the whole."""
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-        if not files:
-            raise InvalidInputError(str(folder), "holds no file to upload", "Make it first.")
-        for path in files:
-            self.put(path, f"{key}/{path.relative_to(folder).as_posix()}")
-        return f"{self.uri(key)}/"
-
     def get(self, uri: str, into: Path) -> Path:
         """Fetch the object `uri` into the file `into`, which appears whole or not at all.
 
@@ -122,54 +103,11 @@ class S3Objects:
     def exists(self, uri: str) -> bool:
         return self._head(uri) is not None
 
-    def list(self, key: str = "") -> Iterator[Stored]:
-        """Everything whose key, below the prefix, begins with `key`."""
-        _, prefix = _parts_of(self.uri(key))
-        pages = self._s3.get_paginator("list_objects_v2")
-        with told("s3", "ListBucket", self.uri(key)):
-            for page in pages.paginate(Bucket=self.bucket, Prefix=prefix):
-                for entry in page.get("Contents", ()):
-                    yield Stored(f"{_SCHEME}{self.bucket}/{entry['Key']}", int(entry["Size"]))
-
-    def delete(self, key: str) -> int:
-        """Delete everything whose key, below the prefix, begins with `key`; how many that were.
-
-        Uploads that somebody left unfinished there are given up as well.
-        """
-        uris = [stored.uri for stored in self.list(key)]
-        for start in range(0, len(uris), BATCH):
-            keys = [{"Key": _parts_of(uri)[1]} for uri in uris[start : start + BATCH]]
-            with told("s3", "DeleteObject", self.uri(key)):
-                answer = self._s3.delete_objects(
-                    Bucket=self.bucket, Delete={"Objects": keys, "Quiet": True}
-                )
-            if refused := answer.get("Errors"):
-                first = refused[0]
-                with told("s3", "DeleteObject", f"{_SCHEME}{self.bucket}/{first['Key']}"):
-                    raise ClientError({"Error": first}, "DeleteObjects")
-        self._give_up_unfinished(key)
-        return len(uris)
-
     def _check_bucket(self) -> None:
         with self._lock:
             if not self._may_write:
                 check_bucket(self._account, self.bucket)
                 self._may_write = True
-
-    def _give_up_unfinished(self, key: str) -> None:
-        _, prefix = _parts_of(self.uri(key))
-        pages = self._s3.get_paginator("list_multipart_uploads")
-        with told("s3", "ListBucketMultipartUploads", self.uri(key)):
-            unfinished = [
-                upload
-                for page in pages.paginate(Bucket=self.bucket, Prefix=prefix)
-                for upload in page.get("Uploads", ())
-            ]
-        for upload in unfinished:
-            with told("s3", "AbortMultipartUpload", self.uri(key)):
-                self._s3.abort_multipart_upload(
-                    Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
-                )
 
     @property
     def _s3(self) -> Any:

@@ -37,18 +37,6 @@ def pack(jobs_python: Path, folder: Path, side: int = 8) -> PackedData:
     return PackedData(folder / "packed", side, side, CLASSES, *SIZES.values())
 
 
-def held_out(folder: Path, packed: PackedData) -> Path:
-    """The test part of what `pack` made in `folder`, as a Verifier takes it."""
-    listed = (packed.channel("test") / "test.lst").read_text(encoding="utf-8").splitlines()
-    names = dict.fromkeys(line.split("\t")[2] for line in listed)
-    lines = [
-        json.dumps({"image_id": name, "path": str(folder / "pictures" / name[:2] / f"{name}.png")})
-        for name in names
-    ]
-    (folder / "held-out.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return folder / "held-out.jsonl"
-
-
 def _picture(
     folder: Path, number: int, side: int, generator: np.random.Generator
 ) -> tuple[int, str]:

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from backends.aws import objects as s3_objects
 from backends.aws.account import Account, Call
-from backends.aws.objects import S3Objects, Stored
+from backends.aws.objects import S3Objects
 from backends.errors import BackendBlockedError, BackendUnavailableError, InvalidInputError
 from backends.settings import AwsSettings
 from tests.backends.aws.conftest import BUCKET, failing
@@ -30,6 +30,12 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("large") / "large.bin"
     path.write_bytes(os.urandom(LARGE))
     return path
+
+
+def stored(account: Account) -> list[str]:
+    """Keys of all that is in the bucket."""
+    listed = account.client("s3").list_objects_v2(Bucket=BUCKET)
+    return [entry["Key"] for entry in listed.get("Contents", [])]
 
 
 def asked(calls: list[Call]) -> list[str]:
@@ -75,25 +81,6 @@ def test_other_bytes_of_the_same_size_are_uploaded(objects: S3Objects, tmp_path:
     uri = objects.put(file, "data/file")
 
     assert objects.get(uri, tmp_path / "back").read_bytes() == b"two"
-
-
-def test_a_folder_goes_up_file_by_file(objects: S3Objects, tmp_path: Path) -> None:
-    (tmp_path / "packed/train").mkdir(parents=True)
-    (tmp_path / "packed/train/train.rec").write_bytes(b"records")
-    (tmp_path / "packed/train.lst").write_bytes(b"list")
-
-    uri = objects.put_folder(tmp_path / "packed", "packed/one")
-
-    assert uri == f"s3://{BUCKET}/edgeward/packed/one/"
-    assert list(objects.list("packed/one")) == [
-        Stored(f"{uri}train.lst", 4),
-        Stored(f"{uri}train/train.rec", 7),
-    ]
-
-
-def test_an_empty_folder_is_refused_by_name(objects: S3Objects, tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match="holds no file"):
-        objects.put_folder(tmp_path, "packed/none")
 
 
 def test_objects_are_encrypted_checked_and_tagged(
@@ -142,7 +129,7 @@ def test_an_upload_that_is_cut_off_leaves_no_object_and_no_parts(
 
     assert "AbortMultipartUpload" in asked(calls)
     assert s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads", []) == []
-    assert list(objects.list()) == []
+    assert stored(account) == []
 
 
 def test_what_came_damaged_is_not_taken(
@@ -203,7 +190,7 @@ def test_nothing_goes_into_a_bucket_that_the_world_may_read(
     with pytest.raises(BackendBlockedError, match="aws s3api put-public-access-block"):
         objects.put(tmp_path / "file", "one")
 
-    assert list(objects.list()) == []
+    assert stored(account) == []
 
 
 @pytest.mark.parametrize(
@@ -244,19 +231,3 @@ def test_a_missing_permission_is_named_with_the_object(
         pytest.raises(BackendBlockedError, match=r"s3:GetObject .*edgeward/x.*Allow s3:GetObject"),
     ):
         objects.get(objects.uri("x"), tmp_path / "into")
-
-
-def test_only_what_begins_with_the_key_is_deleted(
-    account: Account, objects: S3Objects, tmp_path: Path
-) -> None:
-    (tmp_path / "file").write_bytes(b"bytes")
-    for key in ("packed/a/x", "packed/a/y", "packed/b/x"):
-        objects.put(tmp_path / "file", key)
-    s3 = account.client("s3")
-    s3.create_multipart_upload(Bucket=BUCKET, Key="edgeward/packed/a/unfinished")
-
-    deleted = objects.delete("packed/a/")
-
-    assert deleted == 2
-    assert [stored.uri for stored in objects.list()] == [objects.uri("packed/b/x")]
-    assert s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads", []) == []

@@ -158,7 +158,8 @@ def test_a_job_that_aws_does_not_find_at_once_is_joined_all_the_same(site: Site)
 @pytest.mark.jobs
 def test_a_model_that_is_gone_is_trained_again(site: Site) -> None:
     first = site.train()
-    S3Objects(Account(site.settings)).delete("training/")
+    model = f"edgeward/training/{next(iter(site.player.trainings))}/output/model.tar.gz"
+    Account(site.settings).client("s3").delete_object(Bucket=BUCKET, Key=model)
 
     again = site.train()
 
