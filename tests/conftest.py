@@ -15,14 +15,31 @@ os.environ |= {
 import pytest
 
 from backends.settings import PROJECT
+from tests.leftovers import end_leftovers, mark_session
 from tests.tiny_model import compile_for, deadly, tiny_model
 
 __all__ = ["compile_for", "deadly", "tiny_model"]
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """A worker of xdist ignores Ctrl-C, and so would every program that a test starts."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if not _is_worker(config):
+        mark_session()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Nothing may outlive the tests, however they ended."""
+    if _is_worker(session.config):
+        return
+    if left := end_leftovers():
+        print("\nleft running by the tests, and ended now:", *left, sep="\n  ")
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
