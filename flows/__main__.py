@@ -15,10 +15,17 @@ from typing import Annotated, Any, Literal
 import typer
 
 from backends.errors import EdgewardError, GateRefusedError
-from flows import aws_commands, fleet_commands, operating_commands, variant_commands
+from flows import (
+    aws_commands,
+    completion,
+    fleet_commands,
+    operating_commands,
+    variant_commands,
+)
 from flows.alert_commands import alerts
 from flows.example_commands import fetch, list_examples
 from flows.public_model import public_model
+from flows.streams import finish, nobody_reads, prepare
 
 app = typer.Typer(
     help="Take an image classifier from data to edge devices, and keep it honest there.",
@@ -38,8 +45,15 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print the record, and nothing else, on stdout.")
 ]
 Nucleus = Literal["classic", "lite"]
-Thing = Annotated[str, typer.Argument(help="The device's thing name.")]
-Things = Annotated[list[str], typer.Argument(metavar="NAME...", help="Thing names of devices.")]
+Thing = Annotated[
+    str, typer.Argument(help="The device's thing name.", autocompletion=completion.things)
+]
+Things = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="NAME...", help="Thing names of devices.", autocompletion=completion.things
+    ),
+]
 
 
 @contextmanager
@@ -58,6 +72,8 @@ def _answered() -> Iterator[None]:
         typer.echo("edgeward: interrupted; run the same command again to go on", err=True)
         raise typer.Exit(1) from error
     except OSError as error:
+        if nobody_reads():
+            raise  # to the end, without a word
         typer.echo(f"edgeward: {error}", err=True)
         raise typer.Exit(1) from error
     except Exception as error:  # a bug of ours: one line, and where the rest is
@@ -80,7 +96,10 @@ def _command[**P](function: Callable[P, None]) -> Callable[P, None]:
 def run(
     data: Annotated[
         str,
-        typer.Option(help="driveway, folder:PATH, caltech256[:URL] or recordio:PATH."),
+        typer.Option(
+            help="driveway, folder:PATH, caltech256[:URL] or recordio:PATH.",
+            autocompletion=completion.sources,
+        ),
     ] = "driveway",
     targets: Annotated[
         Path | None,
@@ -90,9 +109,15 @@ def run(
         ),
     ] = None,
     platform: Annotated[
-        str, typer.Option(help="linux-x86_64, linux-aarch64 or linux-armv7l.")
+        str,
+        typer.Option(
+            help="linux-x86_64, linux-aarch64 or linux-armv7l.",
+            autocompletion=completion.platforms,
+        ),
     ] = "linux-x86_64",
-    thing: Annotated[str, typer.Option(help="The device to deploy to.")] = "hub-1",
+    thing: Annotated[
+        str, typer.Option(help="The device to deploy to.", autocompletion=completion.things)
+    ] = "hub-1",
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -103,7 +128,11 @@ def run(
     ] = None,
     override: Annotated[
         list[str] | None,
-        typer.Option(metavar="GATE", help="Go on past this gate; it is recorded. Repeatable."),
+        typer.Option(
+            metavar="GATE",
+            help="Go on past this gate; it is recorded. Repeatable.",
+            autocompletion=completion.gates,
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -125,13 +154,22 @@ def run(
 @app.command()
 @_command
 def monitor(
-    thing: Annotated[str, typer.Option(help="The device to look at.")] = "hub-1",
+    thing: Annotated[
+        str, typer.Option(help="The device to look at.", autocompletion=completion.things)
+    ] = "hub-1",
     targets: Annotated[
         Path | None, typer.Option(help="Where max_psi and min_samples come from.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Compare what a device reported since the last look with the training baseline."""
+    """Compare what a device reported since the last look with the training baseline.
+
+    Examples:
+
+        edgeward monitor
+
+        edgeward monitor --thing hub-2 --json
+    """
     from flows.terminal import run_monitor
 
     run_monitor(thing, targets, as_json)
@@ -140,12 +178,22 @@ def monitor(
 @app.command()
 @_command
 def results(
-    thing: Annotated[str, typer.Option(help="Only this device's; empty: all.")] = "",
+    thing: Annotated[
+        str,
+        typer.Option(help="Only this device's; empty: all.", autocompletion=completion.things),
+    ] = "",
     follow: Annotated[bool, typer.Option("--follow", help="Wait for more, until Ctrl-C.")] = False,
     count: Annotated[int, typer.Option(min=1, help="How many of the newest.")] = 10,
     as_json: Json = False,
 ) -> None:
-    """Show what the devices saw."""
+    """Show what the devices saw.
+
+    Examples:
+
+        edgeward results --thing hub-1 --count 3
+
+        edgeward results --follow --json
+    """
     from flows.terminal import show_results
 
     show_results(thing, follow, count, as_json)
@@ -166,6 +214,12 @@ def down(
     """Stop everything that was started on this machine: worker, devices, broker, server.
 
     With --backend aws: list what Edgeward made in the AWS account, ask, and remove it.
+
+    Examples:
+
+        edgeward down
+
+        edgeward down --backend aws
     """
     if backend == "aws":
         from flows.aws_down import take_down
@@ -181,11 +235,24 @@ def down(
 @_command
 def doctor(
     thing: Annotated[
-        str, typer.Option(help="The core device to ask AWS for, with backend kind aws.")
+        str,
+        typer.Option(
+            help="The core device to ask AWS for, with backend kind aws.",
+            autocompletion=completion.things,
+        ),
     ] = "hub-1",
     as_json: Json = False,
 ) -> None:
-    """Say what is installed, what is missing, and what to do about it."""
+    """Say what is installed, what is missing, and what to do about it. Changes nothing.
+
+    Ends 4 when something is missing that a run needs, 2 when a setting is wrong; warnings end 0.
+
+    Examples:
+
+        edgeward doctor
+
+        edgeward doctor --json
+    """
     from backends.diagnosis import diagnose
     from backends.settings import load_settings
 
@@ -211,7 +278,12 @@ app.command("public-model")(_command(public_model))
 @device.command("list")
 @_command
 def list_devices(as_json: Json = False) -> None:
-    """List the devices of this machine."""
+    """List the devices of this machine.
+
+    Example:
+
+        edgeward device list
+    """
     from flows.terminal import show_devices
 
     show_devices(None, as_json)
@@ -220,7 +292,12 @@ def list_devices(as_json: Json = False) -> None:
 @device.command()
 @_command
 def status(name: Thing, as_json: Json = False) -> None:
-    """Show one device: its components, their states, the last deployment."""
+    """Show one device: its components, their states, the last deployment.
+
+    Example:
+
+        edgeward device status hub-1
+    """
     from flows.terminal import show_devices
 
     show_devices(name, as_json)
@@ -235,7 +312,14 @@ def start(
         typer.Option(help="Behave like this kind of nucleus from now on. New devices are classic."),
     ] = None,
 ) -> None:
-    """Start devices; each brings up what was last deployed to it, with or without a network."""
+    """Start devices; each brings up what was last deployed to it, with or without a network.
+
+    Examples:
+
+        edgeward device start hub-1
+
+        edgeward device start hub-2 hub-3 --nucleus lite
+    """
     from flows.terminal import fleet, show_started
 
     for name in names:
@@ -246,7 +330,12 @@ def start(
 @device.command()
 @_command
 def stop(names: Things) -> None:
-    """Stop devices and their components."""
+    """Stop devices and their components.
+
+    Example:
+
+        edgeward device stop hub-1
+    """
     from flows.terminal import fleet
 
     for name in names:
@@ -257,7 +346,12 @@ def stop(names: Things) -> None:
 @device.command()
 @_command
 def offline(name: Thing) -> None:
-    """Take a device's network away; what is deployed meanwhile waits until it is online."""
+    """Take a device's network away; what is deployed meanwhile waits until it is online.
+
+    Example:
+
+        edgeward device offline hub-1
+    """
     from flows.terminal import fleet
 
     fleet().set_network(name, on=False)
@@ -267,7 +361,12 @@ def offline(name: Thing) -> None:
 @device.command()
 @_command
 def online(name: Thing) -> None:
-    """Give a device its network back; it sends and takes what has waited."""
+    """Give a device its network back; it sends and takes what has waited.
+
+    Example:
+
+        edgeward device online hub-1
+    """
     from flows.terminal import fleet
 
     fleet().set_network(name, on=True)
@@ -284,7 +383,14 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", help="Wait for more, until Ctrl-C.")] = False,
     lines: Annotated[int, typer.Option(min=1, help="How many of the last lines.")] = 50,
 ) -> None:
-    """Print the last lines of a device's logs, component by component."""
+    """Print the last lines of a device's logs, component by component.
+
+    Examples:
+
+        edgeward device logs hub-1
+
+        edgeward device logs hub-1 --component greengrass --follow
+    """
     from flows.device_logs import show_logs
 
     show_logs(name, component, lines, follow)
@@ -304,7 +410,11 @@ def _print_json(value: Any) -> None:
 
 def main() -> None:
     """The console script `edgeward`."""
-    app()
+    prepare()
+    try:
+        app()
+    finally:
+        finish()
 
 
 if __name__ == "__main__":

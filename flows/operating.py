@@ -53,7 +53,7 @@ def resume_run(run_id: str, override: tuple[str, ...], as_json: bool) -> None:
     """Go on with a run, and show what came of it."""
     settings = load_settings()
     with prefect_server(settings.root) as await_server:
-        from flows.plan import GATES
+        from flows.gate_names import GATES
         from tasks.recording import Run
 
         for gate in override:
