@@ -4,13 +4,11 @@ Only Typer is imported here; each command imports what it needs, so that `--help
 Results go to stdout, everything for people to stderr.
 """
 
-import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,6 +21,7 @@ from flows import (
     variant_commands,
 )
 from flows.alert_commands import alerts
+from flows.doctor_command import doctor
 from flows.example_commands import fetch, list_examples
 from flows.public_model import public_model
 from flows.streams import finish, nobody_reads, prepare
@@ -231,44 +230,7 @@ def down(
     bring_down()
 
 
-@app.command()
-@_command
-def doctor(
-    thing: Annotated[
-        str,
-        typer.Option(
-            help="The core device to ask AWS for, with backend kind aws.",
-            autocompletion=completion.things,
-        ),
-    ] = "hub-1",
-    as_json: Json = False,
-) -> None:
-    """Say what is installed, what is missing, and what to do about it. Changes nothing.
-
-    Ends 4 when something is missing that a run needs, 2 when a setting is wrong; warnings end 0.
-
-    Examples:
-
-        edgeward doctor
-
-        edgeward doctor --json
-    """
-    from backends.diagnosis import diagnose
-    from backends.settings import load_settings
-
-    findings = diagnose(load_settings(), thing=thing)
-    if as_json:
-        _print_json([finding.as_table() for finding in findings])
-    else:
-        for finding in findings:
-            mark = "ok     " if finding.healthy else "MISSING"
-            typer.echo(f"{mark}  {finding.subject}: {finding.found}")
-            if not finding.healthy:
-                typer.echo(f"         → {finding.remedy}")
-    if not all(finding.healthy for finding in findings):
-        raise typer.Exit(4)
-
-
+app.command()(_command(doctor))
 operating_commands.add_to(app, _command)
 fleet_commands.add_to(app, device, _command)
 aws_commands.add_to(app, _command)
@@ -402,10 +364,6 @@ variant_commands.add_to(app, _command)
 app.command()(_command(alerts))
 examples.command()(_command(fetch))
 examples.command("list")(_command(list_examples))
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
 def main() -> None:

@@ -38,7 +38,7 @@ def _offered(
             return []
 
     # Typer chooses arguments by annotation: those of `offer`, and not of what it wraps.
-    del offer.__wrapped__  # type: ignore[attr-defined]
+    del offer.__wrapped__
     offer.__annotations__ = {"incomplete": str}
     return offer
 

@@ -2,6 +2,7 @@
 
 import os
 import select
+import shutil
 import sys
 
 
@@ -35,3 +36,8 @@ def finish() -> None:
 def redraws() -> bool:
     """Whether a line on standard error can be drawn over: by a person's terminal, not by a log."""
     return sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+
+
+def columns() -> int:
+    """The width of the terminal that standard output is; 0 where it is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
