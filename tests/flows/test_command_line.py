@@ -72,7 +72,7 @@ def test_wrong_usage_is_named_and_leaves_nothing_running(
 
 
 def test_a_misspelt_setting_is_named() -> None:
-    answer = edgeward("doctor", EDGEWARD_MQTT__PROT="1")
+    answer = edgeward("results", EDGEWARD_MQTT__PROT="1")
 
     assert answer.returncode == 2
     assert "Did you mean EDGEWARD_MQTT__PORT?" in answer.stderr
