@@ -49,6 +49,8 @@ def alerts(
         check_thing(thing)
     reader = AlertReader(fleet().alerts, thing)
     found = reader.news()
+    if not found and thing:
+        fleet().device(thing)  # a name that was misspelt is better told than waited for
     if not found and not follow:
         sys.stderr.write("no alert in the last 24 hours\n")
     _show(found[-count:], as_json)

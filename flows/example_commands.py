@@ -78,6 +78,7 @@ def list_examples(name: Thing, as_json: Json = False) -> None:
         return
     _show(found)
     if not found:
+        fleet().device(name)
         sys.stderr.write(f"none yet: `edgeward examples fetch {name}` asks for them\n")
 
 
