@@ -15,7 +15,7 @@ GIB = 1 << 30
 FREE_BYTES = 2 * GIB
 WHY_DISK = "a run writes its pictures, models and reports there"
 FREE_MEMORY = 2 * GIB
-WHY_MEMORY = "a run of the example takes about 1.5 GiB at its peak, in all its processes"
+WHY_MEMORY = "a run of the example holds about 1 GiB while it trains, in all its processes"
 CLOCK_SECONDS = 120.0
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
