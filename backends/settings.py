@@ -5,7 +5,7 @@ Read from the environment and from `.env`, e.g. `EDGEWARD_HOME=/data/edgeward`,
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -216,23 +216,38 @@ GROUPS: dict[str, type[BaseModel]] = {
 
 def load_settings() -> Settings:
     """Read the settings; raises InvalidInputError naming the variable that is unknown or wrong."""
+    settings = read_settings()
+    if isinstance(settings, Settings):
+        return settings
+    raise settings[0]
+
+
+def read_settings() -> Settings | tuple[InvalidInputError, ...]:
+    """The settings; or all that is wrong with them, a variable each."""
     known = known_variables()
     whole_groups = {PREFIX + group.upper() for group in GROUPS}  # a group as one JSON text
-    for variable in sorted(_given()):
-        if variable not in {*known, *whole_groups}:
-            raise _unknown(variable, known)
+    try:
+        given = sorted(_given())
+    except (OSError, UnicodeDecodeError) as error:
+        reason = f"it cannot be read: {error}"
+        return (InvalidInputError(".env", reason, "Mend it, or move it away."),)
+    unknown = [_unknown(name, known) for name in given if name not in {*known, *whole_groups}]
+    if unknown:
+        return tuple(unknown)
     try:
         return Settings()
     except ValidationError as error:
-        first = error.errors()[0]
-        variable = PREFIX + "__".join(str(part) for part in first["loc"]).upper()
-        if first["type"] == "extra_forbidden":
-            raise _unknown(variable, known) from error
-        raise InvalidInputError(variable, first["msg"], "Give a possible value.") from error
+        return tuple(_wrong(one, known) for one in error.errors())
     except SettingsError as error:
-        raise InvalidInputError(
-            f"{PREFIX}*", f"{error}", f"Write one variable per key, e.g. {known[-1]}=…."
-        ) from error
+        remedy = f"Write one variable per key, e.g. {known[-1]}=…."
+        return (InvalidInputError(f"{PREFIX}*", f"{error}", remedy),)
+
+
+def _wrong(error: Mapping[str, Any], known: Sequence[str]) -> InvalidInputError:
+    variable = PREFIX + "__".join(str(part) for part in error["loc"]).upper()
+    if error["type"] == "extra_forbidden":
+        return _unknown(variable, known)
+    return InvalidInputError(variable, error["msg"], "Give a possible value.")
 
 
 def known_variables() -> tuple[str, ...]:

@@ -4,21 +4,27 @@ Only Typer is imported here; each command imports what it needs, so that `--help
 Results go to stdout, everything for people to stderr.
 """
 
-import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from backends.errors import EdgewardError, GateRefusedError
-from flows import aws_commands, fleet_commands, operating_commands, variant_commands
+from flows import (
+    aws_commands,
+    completion,
+    fleet_commands,
+    operating_commands,
+    variant_commands,
+)
 from flows.alert_commands import alerts
+from flows.doctor_command import doctor
 from flows.example_commands import fetch, list_examples
 from flows.public_model import public_model
+from flows.streams import finish, nobody_reads, prepare
 
 app = typer.Typer(
     help="Take an image classifier from data to edge devices, and keep it honest there.",
@@ -38,8 +44,15 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print the record, and nothing else, on stdout.")
 ]
 Nucleus = Literal["classic", "lite"]
-Thing = Annotated[str, typer.Argument(help="The device's thing name.")]
-Things = Annotated[list[str], typer.Argument(metavar="NAME...", help="Thing names of devices.")]
+Thing = Annotated[
+    str, typer.Argument(help="The device's thing name.", autocompletion=completion.things)
+]
+Things = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="NAME...", help="Thing names of devices.", autocompletion=completion.things
+    ),
+]
 
 
 @contextmanager
@@ -58,6 +71,8 @@ def _answered() -> Iterator[None]:
         typer.echo("edgeward: interrupted; run the same command again to go on", err=True)
         raise typer.Exit(1) from error
     except OSError as error:
+        if nobody_reads():
+            raise  # to the end, without a word
         typer.echo(f"edgeward: {error}", err=True)
         raise typer.Exit(1) from error
     except Exception as error:  # a bug of ours: one line, and where the rest is
@@ -80,7 +95,10 @@ def _command[**P](function: Callable[P, None]) -> Callable[P, None]:
 def run(
     data: Annotated[
         str,
-        typer.Option(help="driveway, folder:PATH, caltech256[:URL] or recordio:PATH."),
+        typer.Option(
+            help="driveway, folder:PATH, caltech256[:URL] or recordio:PATH.",
+            autocompletion=completion.sources,
+        ),
     ] = "driveway",
     targets: Annotated[
         Path | None,
@@ -90,9 +108,15 @@ def run(
         ),
     ] = None,
     platform: Annotated[
-        str, typer.Option(help="linux-x86_64, linux-aarch64 or linux-armv7l.")
+        str,
+        typer.Option(
+            help="linux-x86_64, linux-aarch64 or linux-armv7l.",
+            autocompletion=completion.platforms,
+        ),
     ] = "linux-x86_64",
-    thing: Annotated[str, typer.Option(help="The device to deploy to.")] = "hub-1",
+    thing: Annotated[
+        str, typer.Option(help="The device to deploy to.", autocompletion=completion.things)
+    ] = "hub-1",
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -103,7 +127,11 @@ def run(
     ] = None,
     override: Annotated[
         list[str] | None,
-        typer.Option(metavar="GATE", help="Go on past this gate; it is recorded. Repeatable."),
+        typer.Option(
+            metavar="GATE",
+            help="Go on past this gate; it is recorded. Repeatable.",
+            autocompletion=completion.gates,
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -125,13 +153,22 @@ def run(
 @app.command()
 @_command
 def monitor(
-    thing: Annotated[str, typer.Option(help="The device to look at.")] = "hub-1",
+    thing: Annotated[
+        str, typer.Option(help="The device to look at.", autocompletion=completion.things)
+    ] = "hub-1",
     targets: Annotated[
         Path | None, typer.Option(help="Where max_psi and min_samples come from.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Compare what a device reported since the last look with the training baseline."""
+    """Compare what a device reported since the last look with the training baseline.
+
+    Examples:
+
+        edgeward monitor
+
+        edgeward monitor --thing hub-2 --json
+    """
     from flows.terminal import run_monitor
 
     run_monitor(thing, targets, as_json)
@@ -140,12 +177,22 @@ def monitor(
 @app.command()
 @_command
 def results(
-    thing: Annotated[str, typer.Option(help="Only this device's; empty: all.")] = "",
+    thing: Annotated[
+        str,
+        typer.Option(help="Only this device's; empty: all.", autocompletion=completion.things),
+    ] = "",
     follow: Annotated[bool, typer.Option("--follow", help="Wait for more, until Ctrl-C.")] = False,
     count: Annotated[int, typer.Option(min=1, help="How many of the newest.")] = 10,
     as_json: Json = False,
 ) -> None:
-    """Show what the devices saw."""
+    """Show what the devices saw.
+
+    Examples:
+
+        edgeward results --thing hub-1 --count 3
+
+        edgeward results --follow --json
+    """
     from flows.terminal import show_results
 
     show_results(thing, follow, count, as_json)
@@ -166,6 +213,12 @@ def down(
     """Stop everything that was started on this machine: worker, devices, broker, server.
 
     With --backend aws: list what Edgeward made in the AWS account, ask, and remove it.
+
+    Examples:
+
+        edgeward down
+
+        edgeward down --backend aws
     """
     if backend == "aws":
         from flows.aws_down import take_down
@@ -177,31 +230,7 @@ def down(
     bring_down()
 
 
-@app.command()
-@_command
-def doctor(
-    thing: Annotated[
-        str, typer.Option(help="The core device to ask AWS for, with backend kind aws.")
-    ] = "hub-1",
-    as_json: Json = False,
-) -> None:
-    """Say what is installed, what is missing, and what to do about it."""
-    from backends.diagnosis import diagnose
-    from backends.settings import load_settings
-
-    findings = diagnose(load_settings(), thing=thing)
-    if as_json:
-        _print_json([finding.as_table() for finding in findings])
-    else:
-        for finding in findings:
-            mark = "ok     " if finding.healthy else "MISSING"
-            typer.echo(f"{mark}  {finding.subject}: {finding.found}")
-            if not finding.healthy:
-                typer.echo(f"         → {finding.remedy}")
-    if not all(finding.healthy for finding in findings):
-        raise typer.Exit(4)
-
-
+app.command()(_command(doctor))
 operating_commands.add_to(app, _command)
 fleet_commands.add_to(app, device, _command)
 aws_commands.add_to(app, _command)
@@ -211,7 +240,12 @@ app.command("public-model")(_command(public_model))
 @device.command("list")
 @_command
 def list_devices(as_json: Json = False) -> None:
-    """List the devices of this machine."""
+    """List the devices of this machine.
+
+    Example:
+
+        edgeward device list
+    """
     from flows.terminal import show_devices
 
     show_devices(None, as_json)
@@ -220,7 +254,12 @@ def list_devices(as_json: Json = False) -> None:
 @device.command()
 @_command
 def status(name: Thing, as_json: Json = False) -> None:
-    """Show one device: its components, their states, the last deployment."""
+    """Show one device: its components, their states, the last deployment.
+
+    Example:
+
+        edgeward device status hub-1
+    """
     from flows.terminal import show_devices
 
     show_devices(name, as_json)
@@ -235,7 +274,14 @@ def start(
         typer.Option(help="Behave like this kind of nucleus from now on. New devices are classic."),
     ] = None,
 ) -> None:
-    """Start devices; each brings up what was last deployed to it, with or without a network."""
+    """Start devices; each brings up what was last deployed to it, with or without a network.
+
+    Examples:
+
+        edgeward device start hub-1
+
+        edgeward device start hub-2 hub-3 --nucleus lite
+    """
     from flows.terminal import fleet, show_started
 
     for name in names:
@@ -246,7 +292,12 @@ def start(
 @device.command()
 @_command
 def stop(names: Things) -> None:
-    """Stop devices and their components."""
+    """Stop devices and their components.
+
+    Example:
+
+        edgeward device stop hub-1
+    """
     from flows.terminal import fleet
 
     for name in names:
@@ -257,7 +308,12 @@ def stop(names: Things) -> None:
 @device.command()
 @_command
 def offline(name: Thing) -> None:
-    """Take a device's network away; what is deployed meanwhile waits until it is online."""
+    """Take a device's network away; what is deployed meanwhile waits until it is online.
+
+    Example:
+
+        edgeward device offline hub-1
+    """
     from flows.terminal import fleet
 
     fleet().set_network(name, on=False)
@@ -267,7 +323,12 @@ def offline(name: Thing) -> None:
 @device.command()
 @_command
 def online(name: Thing) -> None:
-    """Give a device its network back; it sends and takes what has waited."""
+    """Give a device its network back; it sends and takes what has waited.
+
+    Example:
+
+        edgeward device online hub-1
+    """
     from flows.terminal import fleet
 
     fleet().set_network(name, on=True)
@@ -284,7 +345,14 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", help="Wait for more, until Ctrl-C.")] = False,
     lines: Annotated[int, typer.Option(min=1, help="How many of the last lines.")] = 50,
 ) -> None:
-    """Print the last lines of a device's logs, component by component."""
+    """Print the last lines of a device's logs, component by component.
+
+    Examples:
+
+        edgeward device logs hub-1
+
+        edgeward device logs hub-1 --component greengrass --follow
+    """
     from flows.device_logs import show_logs
 
     show_logs(name, component, lines, follow)
@@ -298,13 +366,13 @@ examples.command()(_command(fetch))
 examples.command("list")(_command(list_examples))
 
 
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
-
-
 def main() -> None:
     """The console script `edgeward`."""
-    app()
+    prepare()
+    try:
+        app()
+    finally:
+        finish()
 
 
 if __name__ == "__main__":

@@ -8,18 +8,30 @@ from typing import Annotated, Any
 
 import typer
 
+from flows import completion
+
 FOLLOW_SECONDS = 1.0
 
 
 def alerts(
-    thing: Annotated[str, typer.Option(help="Only this device's; empty: all.")] = "",
+    thing: Annotated[
+        str,
+        typer.Option(help="Only this device's; empty: all.", autocompletion=completion.things),
+    ] = "",
     follow: Annotated[bool, typer.Option("--follow", help="Wait for more, until Ctrl-C.")] = False,
     count: Annotated[int, typer.Option(min=1, help="How many of the newest.")] = 10,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one message a line, and nothing else, on stdout.")
     ] = False,
 ) -> None:
-    """Show the alerts that devices raised in the last day."""
+    """Show the alerts that devices raised in the last day.
+
+    Examples:
+
+        edgeward alerts --thing hub-1
+
+        edgeward alerts --follow --json
+    """
     from backends.errors import InvalidInputError
     from backends.local.alerts import AlertReader
     from backends.local.core_devices import check_thing
@@ -37,6 +49,8 @@ def alerts(
         check_thing(thing)
     reader = AlertReader(fleet().alerts, thing)
     found = reader.news()
+    if not found and thing:
+        fleet().device(thing)  # a name that was misspelt is better told than waited for
     if not found and not follow:
         sys.stderr.write("no alert in the last 24 hours\n")
     _show(found[-count:], as_json)

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from flows import completion
+
 Json = Annotated[
     bool, typer.Option("--json", help="Print the record, and nothing else, on stdout.")
 ]
@@ -39,21 +41,38 @@ def create_rules(
     ] = "example",
     as_json: Json = False,
 ) -> None:
-    """Store results and statistics in S3, and tell people of alerts by SNS; change what differs."""
+    """Store results and statistics in S3, and tell people of alerts by SNS; change what differs.
+
+    Examples:
+
+        edgeward rules create
+
+        edgeward rules create --alerts none
+    """
     from flows.aws_terminal import change_rules
 
     change_rules(alerts, as_json)
 
 
 def remove_rules(as_json: Json = False) -> None:
-    """Take away the rules and their SNS topics; what they stored stays."""
+    """Take away the rules and their SNS topics; what they stored stays.
+
+    Example:
+
+        edgeward rules remove
+    """
     from flows.aws_terminal import change_rules
 
     change_rules(None, as_json)
 
 
 def list_rules(as_json: Json = False) -> None:
-    """List the rules that are in the account, and what each says."""
+    """List the rules that are in the account, and what each says.
+
+    Example:
+
+        edgeward rules list
+    """
     from backends.connect import cloud_rules
     from backends.settings import load_settings
     from flows.aws_terminal import show_parts
@@ -62,7 +81,10 @@ def list_rules(as_json: Json = False) -> None:
 
 
 def show_calls(
-    run: Annotated[str, typer.Argument(help="A run's id, or `latest`.")] = "latest",
+    run: Annotated[
+        str,
+        typer.Argument(help="A run's id, or `latest`.", autocompletion=completion.runs_or_latest),
+    ] = "latest",
     as_json: Json = False,
 ) -> None:
     """Print what a run asked of AWS as a Markdown table, account ids masked.

@@ -11,13 +11,17 @@ import typer
 
 from backends.errors import BackendUnavailableError, DeviceRefusedError
 from backends.local.example_requests import MAX_COUNT, Examples, Progress, StoredExample
+from flows import completion
+from flows.streams import redraws
 
 ANSWER_SECONDS = 60.0
 """How long a device may say nothing before the command ends; it may still answer later."""
 
 _POLL_SECONDS = 0.2
 
-Thing = Annotated[str, typer.Argument(help="The device's thing name.")]
+Thing = Annotated[
+    str, typer.Argument(help="The device's thing name.", autocompletion=completion.things)
+]
 Json = Annotated[
     bool, typer.Option("--json", help="Print the record, and nothing else, on stdout.")
 ]
@@ -30,7 +34,12 @@ def fetch(
     ] = 20,
     as_json: Json = False,
 ) -> None:
-    """Ask a device for hard examples that are not here yet, and wait for them."""
+    """Ask a device for hard examples that are not here yet, and wait for them.
+
+    Example:
+
+        edgeward examples fetch hub-1 --count 50
+    """
     from flows.terminal import fleet
 
     devices = fleet()
@@ -54,7 +63,12 @@ def fetch(
 
 
 def list_examples(name: Thing, as_json: Json = False) -> None:
-    """List the hard examples that were fetched from a device."""
+    """List the hard examples that were fetched from a device.
+
+    Example:
+
+        edgeward examples list hub-1
+    """
     from backends.local.core_devices import check_thing
     from flows.terminal import fleet
 
@@ -64,6 +78,7 @@ def list_examples(name: Thing, as_json: Json = False) -> None:
         return
     _show(found)
     if not found:
+        fleet().device(name)
         sys.stderr.write(f"none yet: `edgeward examples fetch {name}` asks for them\n")
 
 
@@ -94,7 +109,7 @@ def _told(name: str, progress: Progress) -> str:
 
 def _teller() -> Callable[[str], None]:
     """Progress on one line of a terminal; silence where nobody looks."""
-    if not sys.stderr.isatty():
+    if not redraws():
         return lambda _text: None
 
     def say(text: str) -> None:

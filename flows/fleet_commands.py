@@ -7,12 +7,27 @@ from typing import Annotated, Any
 
 import typer
 
+from flows import completion
+
 Json = Annotated[
     bool, typer.Option("--json", help="Print the record, and nothing else, on stdout.")
 ]
-Group = Annotated[str, typer.Argument(metavar="GROUP", help="The thing group's name.")]
-Things = Annotated[list[str], typer.Argument(metavar="THING...", help="Names of things.")]
-Deployment = Annotated[str, typer.Argument(metavar="ID", help="The deployment's id.")]
+Group = Annotated[
+    str,
+    typer.Argument(
+        metavar="GROUP", help="The thing group's name.", autocompletion=completion.groups
+    ),
+]
+Things = Annotated[
+    list[str],
+    typer.Argument(metavar="THING...", help="Names of things.", autocompletion=completion.things),
+]
+Deployment = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID", help="The deployment's id.", autocompletion=completion.deployments
+    ),
+]
 
 
 def add_to(
@@ -36,7 +51,12 @@ def add_to(
 
 
 def list_groups(as_json: Json = False) -> None:
-    """List the thing groups and who is in them."""
+    """List the thing groups and who is in them.
+
+    Example:
+
+        edgeward group list
+    """
     from flows.terminal import fleet
 
     groups = fleet().groups.all()
@@ -64,7 +84,12 @@ def add_things(group: Group, things: Things) -> None:
 
 
 def remove_things(group: Group, things: Things) -> None:
-    """Take things out of a group; what it brought leaves them at their next deployment."""
+    """Take things out of a group; what it brought leaves them at their next deployment.
+
+    Example:
+
+        edgeward group remove porch hub-2
+    """
     from flows.terminal import fleet
 
     left = fleet().groups.remove(group, things)
@@ -72,10 +97,19 @@ def remove_things(group: Group, things: Things) -> None:
 
 
 def deploy(
-    target: Annotated[str, typer.Argument(metavar="TARGET", help="thing/NAME or group/NAME.")],
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET", help="thing/NAME or group/NAME.", autocompletion=completion.targets
+        ),
+    ],
     component: Annotated[
         list[str],
-        typer.Option(metavar="NAME=VERSION", help="A version, or a requirement. Repeatable."),
+        typer.Option(
+            metavar="NAME=VERSION",
+            help="A version, or a requirement. Repeatable.",
+            autocompletion=completion.components,
+        ),
     ],
     merge: Annotated[
         str,
@@ -154,21 +188,36 @@ def deploy(
 
 
 def list_deployments(as_json: Json = False) -> None:
-    """List the deployments, the newest first."""
+    """List the deployments, the newest first.
+
+    Example:
+
+        edgeward deployment list
+    """
     from flows.fleet_terminal import show_deployments
 
     show_deployments(as_json)
 
 
 def show_deployment(identifier: Deployment, as_json: Json = False) -> None:
-    """Show one deployment: what it is, and where each thing is with it."""
+    """Show one deployment: what it is, and where each thing is with it.
+
+    Example:
+
+        edgeward deployment show 3f0c1f0e-6f0b-4a57-9d0e-0d6c5f1f7a11
+    """
     from flows.fleet_terminal import show_deployment as show
 
     show(identifier, as_json)
 
 
 def cancel_deployment(identifier: Deployment) -> None:
-    """Stop a deployment: things that have not begun never will; those that have go on."""
+    """Stop a deployment: things that have not begun never will; those that have go on.
+
+    Example:
+
+        edgeward deployment cancel 3f0c1f0e-6f0b-4a57-9d0e-0d6c5f1f7a11
+    """
     from flows.fleet_terminal import cancel
 
     cancel(identifier)
@@ -176,7 +225,10 @@ def cancel_deployment(identifier: Deployment) -> None:
 
 def simulate(
     count: Annotated[int, typer.Argument(min=1, max=1000, help="How many devices.")],
-    group: Annotated[str, typer.Option(help="The thing group to put them in.")] = "",
+    group: Annotated[
+        str,
+        typer.Option(help="The thing group to put them in.", autocompletion=completion.groups),
+    ] = "",
     prefix: Annotated[str, typer.Option(help="Their names are PREFIX-1, PREFIX-2, …")] = "sim",
 ) -> None:
     """Start many devices in one process, to see what a deployment does to a fleet.

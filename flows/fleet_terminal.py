@@ -8,12 +8,12 @@ from typing import Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from backends.local.deployment_request import DeploymentRequest
 from backends.local.deployments import DeploymentStatus, Execution, Progress, Record, describe
 from backends.local.fleet import LocalFleet
 from backends.local.rollout import Status, counts
+from flows.tables import print_table
 from flows.terminal import fleet
 
 POLL_SECONDS = 0.2
@@ -30,7 +30,6 @@ _WORDS = {
 }
 _BAD = (Status.FAILED, Status.REJECTED, Status.TIMED_OUT)
 _SHOWN = 20
-_ID_WIDTH = 36
 
 
 def deploy_to(request: DeploymentRequest, *, wait: bool, as_json: bool) -> None:
@@ -69,17 +68,17 @@ def show_deployments(as_json: bool) -> None:
     if not found:
         typer.echo("no deployment yet: `edgeward deploy --help`", err=True)
         return
-    table = Table("deployment", "target", "revision", "status", "things", box=None)
-    table.columns[0].no_wrap, table.columns[0].min_width = True, _ID_WIDTH
-    for record, progress in found:
-        table.add_row(
+    rows = (
+        (
             record.id,
             str(record.request.target),
             str(record.revision),
             progress.status.value,
             _in_words(progress),
         )
-    Console().print(table)
+        for record, progress in found
+    )
+    print_table(Console(), ("deployment", "target", "revision", "status", "things"), rows)
 
 
 def show_deployment(identifier: str, as_json: bool) -> None:
@@ -96,7 +95,7 @@ def show_deployment(identifier: str, as_json: bool) -> None:
     console = Console(highlight=False)
     console.print(f"{record.request.target}, revision {record.revision}: {wanted or 'nothing'}")
     console.print(f"{progress.status.value} {progress.reason}".rstrip(), soft_wrap=True)
-    console.print(_table(progress.executions.items()))
+    _print_executions(console, progress.executions.items())
 
 
 def cancel(identifier: str) -> None:
@@ -151,7 +150,7 @@ def _report(progress: Progress) -> None:
     console = Console(stderr=True, highlight=False)
     bad = [entry for entry in progress.executions.items() if entry[1].status in _BAD]
     if bad:
-        console.print(_table(bad[:_SHOWN]))
+        _print_executions(console, bad[:_SHOWN])
     if progress.reason:
         console.print(f"{progress.status.value}: {progress.reason}", soft_wrap=True)
     away = [thing for thing, one in progress.executions.items() if one.status is Status.QUEUED]
@@ -160,11 +159,12 @@ def _report(progress: Progress) -> None:
         console.print(f"pending: {names}; they take it when they return", soft_wrap=True)
 
 
-def _table(executions: Iterable[tuple[str, Execution]]) -> Table:
-    table = Table("thing", "status", "detailed status", "reason", box=None)
-    for thing, one in sorted(executions):
-        table.add_row(thing, one.status.value, one.detailed_status, one.reason)
-    return table
+def _print_executions(console: Console, executions: Iterable[tuple[str, Execution]]) -> None:
+    rows = (
+        (thing, one.status.value, one.detailed_status, one.reason)
+        for thing, one in sorted(executions)
+    )
+    print_table(console, ("thing", "status", "detailed status", "reason"), rows)
 
 
 def _in_words(progress: Progress) -> str:

@@ -53,7 +53,7 @@ def resume_run(run_id: str, override: tuple[str, ...], as_json: bool) -> None:
     """Go on with a run, and show what came of it."""
     settings = load_settings()
     with prefect_server(settings.root) as await_server:
-        from flows.plan import GATES
+        from flows.gate_names import GATES
         from tasks.recording import Run
 
         for gate in override:
@@ -86,7 +86,10 @@ def _waiting(settings: Settings, run_id: str) -> "Run":
     from tasks.recording import Run, read_record
 
     run = Run(run_id, settings.root / "runs" / run_id)
-    status = read_record(run)["status"] if run.record.is_file() else "not there"
+    if not run.record.is_file():
+        remedy = f"Those that there are lie in {run.folder.parent}."
+        raise InvalidInputError(f"run {run_id}", "there is no such run", remedy)
+    status = read_record(run)["status"]
     if status != "waiting":
         remedy = "See its run.json, or report.html."
         raise InvalidInputError(f"run {run_id}", f"it waits for nobody: it is {status}", remedy)

@@ -5,11 +5,23 @@ from typing import Annotated
 
 import typer
 
-Thing = Annotated[str, typer.Option(help="The device to start.")]
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
+from flows import completion
+
+Thing = Annotated[str, typer.Option(help="The device to start.", autocompletion=completion.things)]
+RunId = Annotated[
+    str, typer.Argument(metavar="RUN", help="The run's id.", autocompletion=completion.runs)
+]
+WaitingRunId = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="The run's id.", autocompletion=completion.waiting_runs),
+]
 Override = Annotated[
     list[str] | None,
-    typer.Option(metavar="GATE", help="Go on past this gate; it is recorded. Repeatable."),
+    typer.Option(
+        metavar="GATE",
+        help="Go on past this gate; it is recorded. Repeatable.",
+        autocompletion=completion.gates,
+    ),
 ]
 Json = Annotated[
     bool, typer.Option("--json", help="Print the record, and nothing else, on stdout.")
@@ -26,6 +38,10 @@ def up(thing: Thing = "hub-1") -> None:
     """Start a Prefect server, a worker, the broker and a device, and deploy the flows.
 
     What runs already is left as it is. Everything listens on this machine only.
+
+    Example:
+
+        edgeward up --thing hub-1
     """
     from flows.operating import bring_up
 
@@ -33,7 +49,7 @@ def up(thing: Thing = "hub-1") -> None:
 
 
 def approve(
-    run: RunId,
+    run: WaitingRunId,
     by: Annotated[str, typer.Option(help="Who approves; it is recorded.")],
     reason: Annotated[str, typer.Option(help="Why; it is recorded.")],
     refuse: Annotated[
@@ -53,7 +69,12 @@ def approve(
 
 
 def resume(run: RunId, override: Override = None, as_json: Json = False) -> None:
-    """Go on with a run from the phase that it did not finish."""
+    """Go on with a run from the phase that it did not finish.
+
+    Example:
+
+        edgeward resume 20261125-101500-1f3a --override model.recall
+    """
     from flows.operating import resume_run
 
     resume_run(run, tuple(override or ()), as_json)

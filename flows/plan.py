@@ -18,28 +18,10 @@ from backends.sources import parse_source
 from backends.sources.plan import DrivewayPlan
 from edge.alert_rules import parse_alert_rules
 from edge.contract import INFERENCE_COMPONENT, RUNTIME_COMPONENT, THING_NAME
+from flows.gate_names import GATES, GateName
 from tasks.business_understanding import Targets, load_targets
 from tasks.data_preparation import SplitPlan
 from tasks.modeling import TrainingPlan
-
-GateName = Literal[
-    "cost.estimate",
-    "data.schema",
-    "data.integrity",
-    "data.labels",
-    "data.drift",
-    "split.leakage",
-    "model.accuracy",
-    "model.recall",
-    "model.champion",
-    "compiled.parity",
-    "compiled.latency",
-    "compiled.memory",
-    "compiled.size",
-    "device.first-result",
-]
-GATES: tuple[GateName, ...] = get_args(GateName)
-
 
 DRIVEWAY_ALERTS: Sequence[Mapping[str, object]] = (
     {

@@ -10,6 +10,7 @@ import typer
 
 from backends.artifacts import Platform
 from backends.errors import InvalidInputError
+from flows import completion
 
 if TYPE_CHECKING:
     from backends.settings import Settings
@@ -28,10 +29,18 @@ class PublicModel:
 
 
 def public_model(
-    run: Annotated[str, typer.Option(help="The run whose model it is, by its id.")] = "latest",
+    run: Annotated[
+        str,
+        typer.Option(
+            help="The run whose model it is, by its id.", autocompletion=completion.runs_or_latest
+        ),
+    ] = "latest",
     platform: Annotated[
         list[str] | None,
-        typer.Option(help="linux-x86_64, linux-aarch64 or linux-armv7l; the run's. Repeatable."),
+        typer.Option(
+            help="linux-x86_64, linux-aarch64 or linux-armv7l; the run's. Repeatable.",
+            autocompletion=completion.platforms,
+        ),
     ] = None,
     into: Annotated[
         Path | None, typer.Option(help="The folder for the files; public-model in the run's.")
@@ -40,7 +49,12 @@ def public_model(
         bool, typer.Option("--json", help="Print what was made, and nothing else, on stdout.")
     ] = False,
 ) -> None:
-    """Build a run's model so that aws.greengrass.DLRImageClassification runs it unchanged."""
+    """Build a run's model so that aws.greengrass.DLRImageClassification runs it unchanged.
+
+    Example:
+
+        edgeward public-model --run latest --platform linux-aarch64
+    """
     from backends.settings import load_settings
 
     made = make_public_model(load_settings(), run, platform or [], into)

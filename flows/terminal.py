@@ -3,11 +3,11 @@
 import json
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -21,6 +21,7 @@ from backends.local.fleet import LocalFleet
 from backends.settings import load_settings
 from flows.console import show_our_lines
 from flows.prefect_server import prefect_server
+from flows.tables import print_table
 
 if TYPE_CHECKING:
     from tasks.monitor_report import MonitorReport
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 FOLLOW_SECONDS = 2.0
 OVERLAP_SECONDS = 10.0  # a result may arrive a little after it was taken
 ALL = 1_000_000
+DEVICE_COLUMNS = ("device", "is", "nucleus", "component", "version", "state", "reason")
+DEPLOYMENT_COLUMNS = ("last deployment to", "revision", "status", "detailed status", "reason")
 
 
 def run_cycle(
@@ -82,12 +85,17 @@ def run_monitor(thing: str, targets: Path | None, as_json: bool) -> None:
 
 def show_results(thing: str, follow: bool, count: int, as_json: bool) -> None:
     """Print the newest results of the last day; with `follow`, go on until Ctrl-C."""
-    devices = results_source(load_settings(), thing)
+    settings = load_settings()
+    devices = results_source(settings, thing)
+    if thing and settings.backend.kind == "local":
+        fleet().device(thing)
     things = [thing] if thing else [device.thing for device in fleet().devices()]
     since = dict.fromkeys(things, (datetime.now(UTC) - timedelta(days=1)).isoformat())
     newest = [result for name in things for result in devices.results(name, since[name], ALL, 0)]
     newest = sorted(newest, key=lambda result: result.taken_at)[-count:]
     seen = {str(result.payload.get("message_id")) for result in newest}
+    if not newest and not follow:
+        sys.stderr.write("no result in the last 24 hours\n")
     _show_results(newest, as_json)
     while follow:
         start = (datetime.now(UTC) - timedelta(seconds=OVERLAP_SECONDS)).isoformat()
@@ -123,34 +131,27 @@ def show_devices(name: str | None, as_json: bool) -> None:
     if not devices:
         sys.stderr.write("no device on this machine yet: `edgeward run` makes one\n")
         return
-    Console().print(_device_table(devices))
+    print_table(Console(), DEVICE_COLUMNS, _device_rows(devices))
     for device in devices:
         if device.damaged:
             sys.stderr.write(f"{device.thing}: its state could not be read; see {device.damaged}\n")
     if deployments:
-        Console().print("", _deployment_table(deployments))
+        sys.stdout.write("\n")
+        keys = ("target", "revisionId", "status", "detailedStatus", "reason")
+        rows = ([str(one[key]) for key in keys] for one in deployments)
+        print_table(Console(), DEPLOYMENT_COLUMNS, rows)
 
 
-def _device_table(devices: Sequence[DeviceStatus]) -> Table:
-    table = Table("device", "is", "nucleus", "component", "version", "state", "reason", box=None)
+def _device_rows(devices: Sequence[DeviceStatus]) -> Iterator[tuple[str, ...]]:
     for device in devices:
         connected = "running" if device.connected else "running, offline"
         first = (device.thing, connected if device.running else "stopped", device.nucleus)
         rows = list(device.components.items())
         if not rows:
-            table.add_row(*first, "nothing deployed", "", "", "")
+            yield (*first, "nothing deployed", "", "", "")
         for component, found in rows:
-            table.add_row(*first, component, found.version, found.state, found.reason)
+            yield (*first, component, found.version, found.state, found.reason)
             first = ("", "", "")
-    return table
-
-
-def _deployment_table(deployments: Iterable[Mapping[str, Any]]) -> Table:
-    keys = ("target", "revisionId", "status", "detailedStatus", "reason")
-    table = Table("last deployment to", "revision", "status", "detailed status", "reason", box=None)
-    for one in deployments:
-        table.add_row(*(one[key] for key in keys))
-    return table
 
 
 def show_started(name: str) -> None:

@@ -6,10 +6,14 @@ from typing import Annotated
 
 import typer
 
+from flows import completion
+
 Json = Annotated[
     bool, typer.Option("--json", help="Print the record, and nothing else, on stdout.")
 ]
-Thing = Annotated[str, typer.Argument(help="The device's thing name.")]
+Thing = Annotated[
+    str, typer.Argument(help="The device's thing name.", autocompletion=completion.things)
+]
 
 
 def add_to(app: typer.Typer, command: Callable[[Callable[..., None]], Callable[..., None]]) -> None:
@@ -23,9 +27,18 @@ def add_to(app: typer.Typer, command: Callable[[Callable[..., None]], Callable[.
 
 def start(
     name: Thing,
-    model: Annotated[str, typer.Option(help="A published version of the model component.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="A published version of the model component.", autocompletion=completion.models
+        ),
+    ],
     mode: Annotated[
-        str, typer.Option(help="shadow: the champion answers; split: each answers its share.")
+        str,
+        typer.Option(
+            help="shadow: the champion answers; split: each answers its share.",
+            autocompletion=completion.modes,
+        ),
     ] = "shadow",
     share: Annotated[
         float, typer.Option(min=0, max=1, help="The challenger's share of the pictures, in split.")
@@ -50,14 +63,24 @@ def compare(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Compare both models on live pictures, and recommend one."""
+    """Compare both models on live pictures, and recommend one.
+
+    Example:
+
+        edgeward variant compare hub-1 --since 2026-11-24T08:00:00Z
+    """
     from flows.variant_terminal import run_compare
 
     run_compare(name, since, targets, as_json)
 
 
 def stop(name: Thing) -> None:
-    """Take the challenger away again."""
+    """Take the challenger away again.
+
+    Example:
+
+        edgeward variant stop hub-1
+    """
     from flows.variant_terminal import run_stop
 
     run_stop(name)

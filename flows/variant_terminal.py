@@ -2,18 +2,21 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from rich.console import Console
-from rich.table import Table
 
 from backends.errors import InvalidInputError
 from backends.settings import load_settings
 from flows.console import show_our_lines
 from flows.prefect_server import prefect_server
+from flows.tables import print_table
 from flows.terminal import fleet
+
+SIDE_COLUMNS = ("", "model", "pictures", "answers", "confidence", "p50", "p95")
 
 if TYPE_CHECKING:
     from tasks.variant_comparison import Side, VariantComparison
@@ -73,7 +76,8 @@ def run_stop(thing: str) -> None:
 def _show(comparison: "VariantComparison") -> None:
     console = Console(stderr=True, highlight=False)
     if comparison.champion and comparison.challenger:
-        console.print(_sides(comparison.champion, comparison.challenger))
+        rows = _sides(comparison.champion, comparison.challenger)
+        print_table(console, SIDE_COLUMNS, rows)
     if agreement := comparison.agreement:
         low, high = f"{agreement.low:.1%}", f"{agreement.high:.1%}"
         console.print(f"they agree on {agreement.value:.1%} of the pictures ({low} to {high})")
@@ -88,10 +92,8 @@ def _show(comparison: "VariantComparison") -> None:
     console.print(f"[bold]{comparison.recommendation}[/bold]  {comparison.reason}")
 
 
-def _sides(champion: "Side", challenger: "Side") -> Table:
-    table = Table("", "model", "pictures", "answers", "confidence", "p50", "p95", box=None)
+def _sides(champion: "Side", challenger: "Side") -> Iterator[tuple[str, ...]]:
     for name, side in (("champion", champion), ("challenger", challenger)):
         p50, p95 = side.latency_ms["p50"], side.latency_ms["p95"]
         counts = (str(side.pictures), str(side.answers), f"{side.mean_confidence:.3f}")
-        table.add_row(name, side.model_version, *counts, f"{p50:.2f} ms", f"{p95:.2f} ms")
-    return table
+        yield (name, side.model_version, *counts, f"{p50:.2f} ms", f"{p95:.2f} ms")

@@ -73,8 +73,8 @@ def new_run_id() -> str:
 
 
 def read_record(run: Run) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads(run.record.read_text(encoding="utf-8"))
-    return record
+    """Raises InvalidInputError when it is damaged."""
+    return _read(run.record)
 
 
 @contextmanager
@@ -143,7 +143,7 @@ def _account(run: Run, about: dict[str, Any]) -> Iterator[None]:
 def targets_of(runs: Path, thing: str) -> Targets:
     """What the newest run that was deployed to `thing` was asked to reach; else the defaults."""
     for path in sorted(runs.glob("*/run.json"), reverse=True):
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = _read(path)
         if record["thing"] == thing and record["status"] == "deployed":
             return parse_targets(record["targets"], str(path))
     return Targets()
@@ -179,6 +179,15 @@ def _close(run: Run) -> None:
             close(run)
         except (EdgewardError, OSError) as error:
             logger.warning("%s: at the end: %s", run.id, error)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        remedy = "Move the run's folder out of runs/; no other run needs it."
+        raise InvalidInputError(str(path), f"it is no JSON: {error}", remedy) from error
+    return record
 
 
 def _overridden(gate: Gate) -> Gate:

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from backends.aws.account import Account
 from backends.aws.checking import check
 from backends.aws.faults import code_of, missing, told
-from backends.diagnosis import Finding
+from backends.doctor.finding import Finding
 from backends.errors import BackendBlockedError, EdgewardError, InvalidInputError
 from backends.settings import AwsSettings
 

@@ -17,7 +17,8 @@ from backends.settings import PROJECT, Settings
 from edge.contract import DEFAULT_CONFIGURATION
 from edge.statistics import Summary
 from flows.__main__ import app
-from flows.plan import GATES, TABLES, make_plan
+from flows.gate_names import GATES
+from flows.plan import TABLES, make_plan
 from tasks.business_understanding import Targets
 from tasks.manifest import COLUMNS
 from tasks.monitor_report import MonitorReport

@@ -14,9 +14,10 @@ from backends.settings import Settings
 from backends.training_job import Hyperparameters
 from edge.contract import DEFAULT_CONFIGURATION
 from flows.cloud_rules import RulesPlan
+from flows.gate_names import GATES
 from flows.monitor import MonitorPlan
 from flows.phases import PhasePlan
-from flows.plan import GATES, TABLES, CyclePlan
+from flows.plan import TABLES, CyclePlan
 from flows.retrain import RetrainPlan
 from flows.watch import WatchPlan
 from tasks.business_understanding import Targets

@@ -71,8 +71,36 @@ def test_wrong_usage_is_named_and_leaves_nothing_running(
     assert answer.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("command", "names", "remedy"),
+    [
+        pytest.param("device status", "nobody", "edgeward device list", id="device"),
+        pytest.param("device logs", "nobody", "edgeward device list", id="logs"),
+        pytest.param("results --thing", "nobody", "edgeward device list", id="results"),
+        pytest.param("alerts --thing", "nobody", "edgeward device list", id="alerts"),
+        pytest.param("examples list", "nobody", "edgeward device list", id="examples"),
+        pytest.param("group add porch", "nobody", "edgeward device list", id="group"),
+        pytest.param("deployment show", "no-id", "edgeward deployment list", id="deployment"),
+        pytest.param("deploy --component a=1", "porch", "Write thing/NAME", id="target"),
+        pytest.param("deploy thing/a --component", "a", "NAME=VERSION", id="version"),
+        pytest.param("public-model --run", "no-run", "runs", id="model-of-a-run"),
+        pytest.param("policies --print", "admin", "Take one of", id="policy"),
+    ],
+)
+def test_an_error_names_the_thing_and_the_next_step(
+    tmp_path: Path, command: str, names: str, remedy: str
+) -> None:
+    answer = edgeward(*command.split(), names, EDGEWARD_HOME=str(tmp_path))
+
+    assert answer.returncode == 2, answer.stderr
+    assert answer.stderr.startswith("edgeward: ")
+    assert names in answer.stderr
+    assert remedy in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
 def test_a_misspelt_setting_is_named() -> None:
-    answer = edgeward("doctor", EDGEWARD_MQTT__PROT="1")
+    answer = edgeward("results", EDGEWARD_MQTT__PROT="1")
 
     assert answer.returncode == 2
     assert "Did you mean EDGEWARD_MQTT__PORT?" in answer.stderr
@@ -86,7 +114,8 @@ def test_doctor_names_what_is_missing_and_the_remedy(tmp_path: Path) -> None:
         EDGEWARD_BACKEND__JOBS_PYTHON=str(tmp_path / "nowhere"),
     )
 
-    missing = [finding for finding in json.loads(answer.stdout) if not finding["healthy"]]
+    found = [one for one in json.loads(answer.stdout) if one["needed"]]
+    missing = [finding for finding in found if not finding["healthy"]]
     assert [finding["subject"] for finding in missing] == ["jobs environment"]
     assert "make setup" in missing[0]["remedy"]
     assert answer.returncode == 4

@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 from backends.settings import PROJECT, BackendSettings
-from flows.plan import GATES
+from flows.gate_names import GATES
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("jobs_python", "device_python")]
 

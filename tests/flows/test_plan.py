@@ -12,8 +12,9 @@ from backends.errors import InvalidInputError
 from backends.settings import PROJECT
 from edge.contract import INFERENCE_COMPONENT, RUNTIME_COMPONENT
 from flows.cycle import cycle
+from flows.gate_names import GATES
 from flows.monitor import monitor
-from flows.plan import GATES, CyclePlan, DevicePlan, make_plan, read_targets
+from flows.plan import CyclePlan, DevicePlan, make_plan, read_targets
 from tasks.business_understanding import Targets, load_targets
 
 STRICT = 'objective = "Miss nobody."\n[accuracy]\nmin_top1 = 0.99\n'

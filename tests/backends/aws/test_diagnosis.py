@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from backends.aws import diagnosis
 from backends.aws.account import Account
 from backends.aws.diagnosis import diagnose_account
-from backends.diagnosis import Finding
+from backends.doctor.finding import Finding
 from backends.settings import AwsSettings
 from tests.backends.aws.conftest import BUCKET, REGION, failing
 from tests.fakes import aws_additions
