@@ -14,9 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -32,6 +30,7 @@ from backends.local.nucleus.kind import NUCLEI, Kind
 from backends.local.objects import BUCKET, LocalObjects
 from backends.settings import PROJECT, Settings, load_settings
 from edge.contract import INFERENCE_COMPONENT, MODEL_COMPONENT
+from flows.story import StoryError, say, until
 from tasks.packaging import model_stem
 from tasks.recipes import model_recipe
 
@@ -51,10 +50,6 @@ DEADLINE_SECONDS = 180.0
 ALL = 1_000_000
 
 _MESSAGE_ID = re.compile(r'"message_id": "([0-9a-f]{32})"')
-
-
-class StoryError(Exception):
-    """The story took another turn than a device that one can trust would take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +118,11 @@ def play(site: Site, nucleus: Kind) -> None:
     fleet.stop_cloud()
     before = len(site.logged())
     say("The broker is cut.")
-    until("results without a broker", lambda: len(site.logged()) >= before + RESULTS_AWAY)
+    until(
+        "results without a broker",
+        lambda: len(site.logged()) >= before + RESULTS_AWAY,
+        DEADLINE_SECONDS,
+    )
     say(f"{len(site.logged()) - before} more pictures were classified since; none could be sent.")
 
     broken = publish_broken(site.home, version)
@@ -135,12 +134,12 @@ def play(site: Site, nucleus: Kind) -> None:
 
     process.kill()
     known = len(site.logged())
-    until("results after the kill", lambda: len(site.logged()) > known)
+    until("results after the kill", lambda: len(site.logged()) > known, DEADLINE_SECONDS)
     say(f"The component was killed; its nucleus started it again, process {site.component().pid}.")
 
     fleet.ensure_cloud()
     say("The broker is back.")
-    until("the end of the queue", lambda: not missing(site))
+    until("the end of the queue", lambda: not missing(site), DEADLINE_SECONDS)
     settle(site, before, version)
 
 
@@ -210,19 +209,6 @@ def edgeward(home: Path, *command: str) -> None:
     )
     if done.returncode:
         raise StoryError(f"edgeward {' '.join(command)} failed:\n{done.stderr[-2000:]}")
-
-
-def until(what: str, condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        if time.monotonic() > deadline:
-            raise StoryError(f"no {what} within {DEADLINE_SECONDS:g} s")
-        time.sleep(0.5)
-
-
-def say(text: str) -> None:
-    sys.stdout.write(f"{datetime.now(UTC):%H:%M:%S}  {text}\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":
