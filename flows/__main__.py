@@ -145,7 +145,10 @@ def results(
     count: Annotated[int, typer.Option(min=1, help="How many of the newest.")] = 10,
     as_json: Json = False,
 ) -> None:
-    """Show what the devices saw."""
+    """Show what the devices saw: the newest results of the last 24 hours.
+
+    With backend kind aws: those that the rules stored, of one --thing.
+    """
     from flows.terminal import show_results
 
     show_results(thing, follow, count, as_json)
@@ -165,7 +168,8 @@ def down(
 ) -> None:
     """Stop everything that was started on this machine: worker, devices, broker, server.
 
-    With --backend aws: list what Edgeward made in the AWS account, ask, and remove it.
+    With --backend aws: list what Edgeward made in the AWS account (found by its tag), ask, and
+    remove it; ends 1 with what is left.
     """
     if backend == "aws":
         from flows.aws_down import take_down
@@ -220,7 +224,7 @@ def list_devices(as_json: Json = False) -> None:
 @device.command()
 @_command
 def status(name: Thing, as_json: Json = False) -> None:
-    """Show one device: its components, their states, the last deployment."""
+    """Show one device: its components, their states and why, how each target's deployment ended."""
     from flows.terminal import show_devices
 
     show_devices(name, as_json)
@@ -257,7 +261,10 @@ def stop(names: Things) -> None:
 @device.command()
 @_command
 def offline(name: Thing) -> None:
-    """Take a device's network away; what is deployed meanwhile waits until it is online."""
+    """Take a device's network away; what is deployed meanwhile waits until it is online.
+
+    It stays offline over a restart.
+    """
     from flows.terminal import fleet
 
     fleet().set_network(name, on=False)
