@@ -72,7 +72,7 @@ SITE = NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --strict --quiet
 docs: $(ALL)  ## Renew what docs/ says of the code, and build the site into site/
 	@$(RUN)/python -m docs.generate
 	@$(SITE)
-	@echo "make: open site/index.html" >&2
+	@echo "make: open site/index.html, or read with the search: .venv/bin/mkdocs serve" >&2
 
 # What only the comparison needs, beside the jobs environment and not in it.
 .venvs/bench/.ready: requirements/bench.txt .venvs/jobs/.ready
