@@ -66,8 +66,8 @@ check: $(ALL)  ## Format, lint, types, import rules, documentation
 	@$(RUN)/python -m docs.generate --check
 	@$(SITE)
 
-# Warnings are errors, a broken link is one.
-SITE = NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --strict --quiet
+# Warnings are errors, a broken link is one. (With --quiet they are not counted.)
+SITE = NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --strict
 
 docs: $(ALL)  ## Renew what docs/ says of the code, and build the site into site/
 	@$(RUN)/python -m docs.generate

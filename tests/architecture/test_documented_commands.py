@@ -17,9 +17,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from backends.local.components import LocalComponents
-from backends.local.objects import LocalObjects
 from backends.settings import PROJECT, known_variables
+from tasks.packaging import package_model
 from tasks.recipes import model_recipe
 from tests.architecture.documented_commands import (
     documented,
@@ -28,8 +27,10 @@ from tests.architecture.documented_commands import (
     shown_lines,
 )
 from tests.fakes.component_store import Store
-from tests.flows.test_cycle import QUICK, draw_patterns, left_running
+from tests.flows.test_cycle import left_running
 from tests.flows.test_variant import remarked
+from tests.site import Site
+from tests.tiny_model import CLASSES, Compile, TinyModel
 
 CYCLE = "tests/flows/test_cycle.py"
 ACCOUNT = "tests/backends/aws/test_commands.py"
@@ -47,6 +48,7 @@ RUN_ELSEWHERE: Mapping[str, str] = {
     "edgeward run": OF_A_RUN,
     "edgeward run --thing hub-1": f"{CYCLE}::test_photographs_of_a_persons_own_are_deployed",
     "edgeward run --data folder:PATH": OF_A_RUN,
+    "edgeward run --data folder:pictures": OF_A_RUN,
     "edgeward run --data folder:~/pictures --set epochs=30": OF_A_RUN,
     "edgeward run --data folder:pictures --set epochs=30 --set image_shape=3,48,48 --thing "
     "shed-1": f"{CYCLE}::test_photographs_of_a_persons_own_are_deployed",
@@ -110,10 +112,9 @@ OF_ANOTHER_MACHINE = ("sudo -E java ",)  # AWS's installer, on the device
 
 @dataclass(frozen=True)
 class Step:
-    """A command as it is shown; `more` makes it small, `instead` fills in what a reader would."""
+    """A command as it is shown; `instead` makes it small, and fills in what a reader would."""
 
     line: str
-    more: tuple[str, ...] = ()
     instead: Mapping[str, str] = field(default_factory=dict)
     until: str = ""
     """It goes on until Ctrl-C, which is pressed once it has said this (a regular expression)."""
@@ -121,7 +122,7 @@ class Step:
 
 @dataclass
 class Person:
-    """Somebody who types what is shown, in a folder with pictures."""
+    """Somebody who types what is shown."""
 
     folder: Path
     environment: Mapping[str, str]
@@ -133,7 +134,7 @@ class Person:
     def does(self, step: Step) -> str:
         """Standard output; what ends with another status than 0 is a failure of the page."""
         program, *words = shlex.split(step.line)
-        words = [step.instead.get(word, word) for word in words] + list(step.more)
+        words = [step.instead.get(word, word) for word in words]
         process = subprocess.Popen(
             [str(Path(sys.executable).parent / program), *words],
             cwd=PROJECT if program == "prefect" else self.folder,
@@ -144,9 +145,12 @@ class Person:
             text=True,
             start_new_session=True,
         )
-        if step.until:
-            return self._interrupted(process, step)
-        out, err = process.communicate(timeout=300)
+        try:
+            if step.until:
+                return self._interrupted(process, step)
+            out, err = process.communicate(timeout=300)
+        finally:
+            process.kill()
         assert process.returncode == 0, f"{step.line}\n{out}\n{err}"
         return out
 
@@ -168,8 +172,7 @@ ALONE = (
     Step("edgeward doctor"),
     Step("edgeward doctor --thing hub-1"),
 )
-A_RUN = (
-    Step("edgeward run --data folder:pictures", QUICK),
+ONE_DEVICE = (
     Step("edgeward device status hub-1"),
     Step("edgeward results --count 20"),
     Step("edgeward results --json"),
@@ -178,6 +181,7 @@ A_RUN = (
     Step("edgeward monitor"),
     Step("edgeward monitor --thing hub-1"),
     Step("edgeward alerts"),
+    Step("edgeward alerts --follow --thing hub-1", until="anything"),
     Step(
         "edgeward deploy thing/hub-1 --component edgeward.ImageClassification=1.0.0 --merge "
         """'{"edgeward.ImageClassification": {"PicturesMayLeave": "true"}}'"""
@@ -185,7 +189,6 @@ A_RUN = (
     Step("edgeward examples fetch hub-1 --count 20"),
     Step("edgeward examples list hub-1"),
 )
-ALERTED = (Step("edgeward alerts --follow --thing hub-1", until="anything"),)
 TWO_MODELS = (
     Step("edgeward variant start hub-1 --model 1.0.1"),
     Step("edgeward variant compare hub-1"),
@@ -225,7 +228,7 @@ OF_PREFECT = (
     Step("""prefect deployment run train/manual --param plan='{"run": "20261125-101500-1f3a"}'"""),
     Step("prefect deployment schedule pause watch/scheduled SCHEDULE-ID"),
 )
-STEPS = (*ALONE, *A_RUN, *ALERTED, *TWO_MODELS, *A_FLEET, *OF_PREFECT)
+STEPS = (*ALONE, *ONE_DEVICE, *TWO_MODELS, *A_FLEET, *OF_PREFECT)
 MADE = ("make demo", "make test", "make up", "make down")
 """`make --dry-run` shows the command that each is."""
 
@@ -290,39 +293,48 @@ def test_a_command_for_aws_has_the_operation_and_parameters_of_its_api(line: str
 
 
 @pytest.fixture(scope="module")
-def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
+def server(prefect_server: None) -> str:
+    from prefect.settings import get_current_settings
+
+    return str(get_current_settings().api.url)
+
+
+@pytest.fixture(scope="module")
+def person(tmp_path_factory: pytest.TempPathFactory, server: str) -> Iterator[Person]:
     folder = tmp_path_factory.mktemp("reader")
-    draw_patterns(folder / "pictures", 24)
-    (folder / "targets.toml").write_text("[drift]\nmin_samples = 5\n")
-    person = Person(folder, {"EDGEWARD_HOME": str(folder / "home")})
+    home = folder / "home"
+    person = Person(folder, {"EDGEWARD_HOME": str(home), "PREFECT_API_URL": server})
     try:
         yield person
     finally:
         person.does(Step("edgeward down"))
-        assert left_running(person.home) == []
+        assert left_running(home) == []
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
-@pytest.mark.usefixtures("jobs_python", "device_python")
-def test_what_a_reader_types_about_one_device_works(person: Person) -> None:
-    for step in (*ALONE, *A_RUN):
+@pytest.mark.timeout(1200)
+@pytest.mark.jobs
+@pytest.mark.device
+def test_what_a_reader_types_about_one_device_works(
+    person: Person, device_python: Path, compile_for: Compile, tiny_model: TinyModel
+) -> None:
+    """The device serves a tiny model, and each picture is a hard example and an alert."""
+    for step in ALONE:
         person.does(step)
-    rule = '[{"Name": "anything", "Labels": ["dots", "rings", "stripes"], "MinScore": 0}]'
-    merged = json.dumps({"edgeward.ImageClassification": {"Alerts": rule}})
-    component = "--component edgeward.ImageClassification=1.0.0"
-    person.does(Step(f"edgeward deploy thing/hub-1 {component} --merge {shlex.quote(merged)}"))
-    for step in ALERTED:
+    site = Site(person.home, device_python, "hub-1")
+    package = package_model(compile_for("linux-x86_64"), person.folder, tiny_model.known)
+    rule = {"Name": "anything", "Labels": list(CLASSES), "MinScore": 0, "Sightings": 1}
+    site.deploy(package, HardExampleScore=1, Alerts=[rule])
+    for step in ONE_DEVICE:
         person.does(step)
-    package = next(person.home.glob("runs/*/edgeward-model-linux-x86_64.zip"))
-    store = LocalComponents(person.home / "components", LocalObjects(person.home / "objects"))
-    store.publish(model_recipe(["linux-x86_64"]), [remarked(package, person.folder / "other")])
+    changed = remarked(package, person.folder / "other")
+    site.store.publish(model_recipe(["linux-x86_64"]), [changed])
     for step in TWO_MODELS:
         person.does(step)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1200)
 def test_what_a_reader_types_about_a_fleet_works(person: Person) -> None:
     for version in ("1.0.0", "1.2.0", "1.3.0"):
         Store(person.home).add("my.App", version, {"Run": "exec sleep 1000"}, defaults={"Level": 1})
@@ -342,18 +354,15 @@ def test_what_a_reader_types_about_a_fleet_works(person: Person) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.usefixtures("prefect_server")
-def test_what_a_reader_types_to_a_prefect_server_works(tmp_path: Path) -> None:
-    from prefect.settings import get_current_settings
-
-    url = str(get_current_settings().api.url)
-    person = Person(tmp_path, {"PREFECT_API_URL": url, "EDGEWARD_HOME": str(tmp_path / "home")})
+def test_what_a_reader_types_to_a_prefect_server_works(tmp_path: Path, server: str) -> None:
+    home = str(tmp_path / "home")
+    person = Person(tmp_path, {"PREFECT_API_URL": server, "EDGEWARD_HOME": home})
     for step in OF_PREFECT[:2]:
         person.does(step)
     person.does(Step("prefect deploy --all"))
-    watch = httpx.get(f"{url}/deployments/name/watch/scheduled").raise_for_status().json()
+    watch = httpx.get(f"{server}/deployments/name/watch/scheduled").raise_for_status().json()
     schedule = {"SCHEDULE-ID": watch["schedules"][0]["id"]}
     for step in OF_PREFECT[2:]:
         person.does(replace(step, instead=schedule))
-    watch = httpx.get(f"{url}/deployments/name/watch/scheduled").raise_for_status().json()
+    watch = httpx.get(f"{server}/deployments/name/watch/scheduled").raise_for_status().json()
     assert watch["schedules"][0]["active"] is False
