@@ -364,6 +364,20 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
     assert broken == []
 
 
+def test_every_page_that_a_message_or_a_comment_names_is_there() -> None:
+    sources = [*(PROJECT / name for name in ("Makefile", "prefect.yaml", "mkdocs.yml"))]
+    for folder in ("flows", "tasks", "backends", "edge", "jobs"):
+        sources += (PROJECT / folder).rglob("*.py")
+    named = {
+        name
+        for source in sources
+        for name in re.findall(r"docs/[\w/-]+\.md", source.read_text(encoding="utf-8"))
+    }
+
+    assert named
+    assert [name for name in sorted(named) if not (PROJECT / name).is_file()] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_page_is_reached_from_the_readme(page: Path) -> None:
     assert page in _reachable(PROJECT / "README.md")
