@@ -87,6 +87,9 @@ RUN_ELSEWHERE: Mapping[str, str] = {
         "::test_the_same_file_deploys_to_a_server_with_prefects_own_command"
     ),
     # An account that the tests play.
+    "edgeward monitor --thing hub-1": (
+        f"{ACCOUNT}::test_the_monitor_judges_what_lies_in_the_bucket"
+    ),
     "edgeward rules create": f"{ACCOUNT}::test_rules_are_created_listed_and_taken_down",
     "edgeward aws calls latest": f"{ACCOUNT}::test_the_calls_of_the_latest_run_are_printed",
     "edgeward down --backend aws": (
@@ -179,7 +182,6 @@ ONE_DEVICE = (
     Step("edgeward results --follow", until="hub-1"),
     Step("edgeward results --follow --thing hub-1", until="hub-1"),
     Step("edgeward monitor"),
-    Step("edgeward monitor --thing hub-1"),
     Step("edgeward alerts"),
     Step("edgeward alerts --follow --thing hub-1", until="anything"),
     Step(
