@@ -9,7 +9,7 @@ RUN := .venv/bin
 STAMPS := .venv/.ready .venvs/jobs/.ready .venvs/device/.ready
 ALL := $(STAMPS) .venv/.dev
 
-.PHONY: help setup setup-aws demo transcript test check bench scenario-offline up down lock format clean
+.PHONY: help setup setup-aws demo transcript docs test check bench scenario-offline up down lock format clean
 
 help:  ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -58,11 +58,21 @@ demo: setup  ## Run the full cycle on drawn pictures, down to a device on this m
 test: $(ALL)  ## Pass all tests
 	@$(RUN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
-check: $(ALL)  ## Format, lint, types, import rules
+check: $(ALL)  ## Format, lint, types, import rules, documentation
 	@$(RUN)/ruff format --check .
 	@$(RUN)/ruff check .
 	@$(RUN)/mypy
 	@$(RUN)/lint-imports
+	@$(RUN)/python -m docs.generate --check
+	@$(SITE)
+
+# Warnings are errors, a broken link is one. (With --quiet they are not counted.)
+SITE = NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --strict
+
+docs: $(ALL)  ## Renew what docs/ says of the code, and build the site into site/
+	@$(RUN)/python -m docs.generate
+	@$(SITE)
+	@echo "make: open site/index.html, or read with the search: .venv/bin/mkdocs serve" >&2
 
 # What only the comparison needs, beside the jobs environment and not in it.
 .venvs/bench/.ready: requirements/bench.txt .venvs/jobs/.ready
@@ -87,7 +97,7 @@ format: $(ALL)  ## Format and mend what can be mended by itself
 	@$(RUN)/ruff format .
 	@$(RUN)/ruff check --fix .
 
-transcript: $(ALL)  ## Renew the list of AWS calls in docs/aws.md by a run against test servers
+transcript: $(ALL)  ## Renew the list of AWS calls in docs/how-to/aws.md by a run against test servers
 	@$(RUN)/pytest -q tests/backends/aws/test_full_cycle.py --renew-docs
 
 LOCK = $(UV) pip compile --quiet --no-emit-index-url --universal --generate-hashes --override requirements/overrides.in

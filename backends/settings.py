@@ -38,30 +38,42 @@ class BackendSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["local", "aws"] = Field(
-        "local", description="Where the work is done: this machine, or an AWS account."
+        "local", description="Where the work is done: `local`, this machine; `aws`, an account."
     )
     compiler: Literal["", "tvm", "neo"] = Field(
-        "", description="tvm: on this machine; neo: SageMaker Neo; empty: as the kind has it."
+        "",
+        description="`tvm`: on this machine; `neo`: SageMaker Neo; empty: `tvm` for kind local, "
+        "`neo` for aws.",
     )
     jobs_python: Path = Field(
-        PROJECT / ".venvs/jobs/bin/python", description="Interpreter that has MXNet and TVM."
+        PROJECT / ".venvs/jobs/bin/python",
+        description="Interpreter that has MXNet and TVM; the default lies in the project.",
     )
     device_python: Path = Field(
         PROJECT / ".venvs/device/bin/python",
-        description="Interpreter that has the device's requirements and nothing else.",
+        description="Interpreter that has the device's requirements and nothing else; the default "
+        "lies in the project.",
     )
     job_seconds: int = Field(4 * 3600, ge=1, description="Time limit of one job.")
     compile_cpu: str = Field(
         "host",
-        description="x86-64 CPU to compile for: host (this machine's), empty (any since 2013), "
+        description="x86-64 CPU to compile for: `host` (this machine's), empty (any since 2013), "
         "or LLVM's name of one.",
     )
     job_threads: int = Field(
-        0, ge=0, description="Threads of one job; 0: one per core. A model depends on it."
+        0,
+        ge=0,
+        description="Threads of one job; 0: one per core. The last bits of a trained model depend "
+        "on it.",
     )
-    workers: int = Field(0, ge=0, description="Processes for ingest; 0: one per core.")
+    workers: int = Field(
+        0, ge=0, description="Processes that read and prepare pictures; 0: one per core."
+    )
     usd_per_hour: float = Field(
-        0, ge=0, description="What an hour of this machine costs; 0: nothing."
+        0,
+        ge=0,
+        description="What an hour of this machine costs; 0: nothing. With it, `cost.max_usd` of "
+        "the targets bounds how long the jobs of a run may take together.",
     )
 
 
@@ -70,10 +82,15 @@ class MqttSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    host: str = Field("", description="Empty: a broker of our own on loopback.")
-    port: int = Field(0, ge=0, le=65535, description="0: any free port (own broker), else 1883.")
-    username: str = ""
-    password: SecretStr = SecretStr("")
+    host: str = Field("", description="The broker; empty: one is started on loopback.")
+    port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="Its port; 0: any free port (own broker), 1883 (another).",
+    )
+    username: str = Field("", description="At another broker, shared by all devices.")
+    password: SecretStr = Field(SecretStr(""), description="Likewise.")
 
 
 class AwsSettings(BaseModel):
@@ -81,60 +98,101 @@ class AwsSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    region: str = Field("", description="Empty: that of AWS's own chain (AWS_REGION, profile).")
-    bucket: str = Field("", description="S3 bucket for everything; it must exist.")
+    region: str = Field(
+        "",
+        description="The account's region; empty: that of AWS's own chain (`AWS_REGION`, the "
+        "profile).",
+    )
+    bucket: str = Field("", description="S3 bucket for everything; it must exist, in that region.")
     prefix: str = Field(
         "edgeward",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$",
-        description="First part of every key, and the tag of everything that we create.",
+        description="First part of every key, of the names of rules and topics, and the value of "
+        "the tag `edgeward` of all that we create: letters, digits, `_`, `-`, up to 32.",
     )
     training_role: str = Field("", description="ARN of the role that SageMaker and Neo take.")
-    rule_role: str = Field("", description="ARN of the role that IoT's topic rules take.")
+    rule_role: str = Field(
+        "", description="ARN of the role that topic rules take; for `edgeward rules create`."
+    )
     training_image: str = Field(
-        "", description="Own training image (ECR URI); empty: the built-in image-classification."
+        "",
+        description="Own training image in ECR; empty: SageMaker's built-in image classification.",
     )
     instance_type: str = Field("ml.g4dn.xlarge", pattern=r"^ml\.", description="For training.")
     volume_gb: int = Field(30, ge=1, le=16384, description="Disk of the training instance.")
     max_run_seconds: int = Field(3600, ge=60, description="Time limit of one training job.")
     spot: bool = Field(True, description="Train on managed spot instances, with checkpoints.")
     max_wait_seconds: int = Field(
-        7200, ge=60, description="Limit of waiting for spot capacity and training together."
+        7200,
+        ge=60,
+        description="Limit of waiting for spot capacity and training together; not below the limit "
+        "of training.",
     )
     compile_device: str = Field(
-        "", description="Neo's name of a device, as in rasp4b; empty: the platform of the run."
+        "",
+        description="Neo's name of a device to compile for, as `rasp4b`; empty: the platform of "
+        "the run.",
     )
     usd_per_hour: float = Field(
-        0, ge=0, description="What an hour of instance_type costs; 0: as in docs/reference.md."
+        0,
+        ge=0,
+        description="What an hour of the training instance costs, on demand; 0: as listed under "
+        "cost in docs/reference/aws.md.",
     )
     spot_share: float = Field(
-        0.5, gt=0, le=1, description="What spot costs, as a share of usd_per_hour."
+        0.5,
+        gt=0,
+        le=1,
+        description="What a spot instance is expected to cost, as a share of that.",
     )
-    kms_key: str = Field("", description="KMS key (ARN or id); empty: S3's own encryption.")
-    subnets: tuple[str, ...] = Field((), description="VPC subnets of training jobs.")
+    kms_key: str = Field(
+        "",
+        description="KMS key (ARN or id) that encrypts data, models and messages; empty: S3's own "
+        "encryption.",
+    )
+    subnets: tuple[str, ...] = Field(
+        (),
+        description='VPC subnets of training jobs, as `["subnet-…"]`; with security groups, or '
+        "not at all.",
+    )
     security_groups: tuple[str, ...] = Field((), description="VPC security groups of those.")
-    tags: dict[str, str] = Field({}, description="More tags on everything that we create.")
+    tags: dict[str, str] = Field(
+        {},
+        description='Up to 9 more tags on everything that we create, as `{"team": "hubs"}`.',
+    )
     thing_group: str = Field(
-        "", description="Deploy to this group, of which the run's thing is a member."
+        "", description="Deploy to this thing group, of which the run's thing is a member."
     )
     rollout: dict[str, Any] = Field(
         {},
-        description="iotJobConfiguration of deployments to the group, as CreateDeployment takes "
-        "it; empty: ever faster, and no further when a fifth of five or more things failed.",
+        description="How deployments to the group spread: `iotJobConfiguration` of "
+        "CreateDeployment, as JSON; empty: 5 a minute, twice as fast after each 5 that succeeded, "
+        "and no further once a fifth of 5 or more failed.",
     )
     deploy_seconds: float = Field(
-        900, gt=0, description="How long a device may take to carry out a deployment."
+        900,
+        gt=0,
+        description="How long the run waits for its device to carry out a deployment.",
     )
     iot_endpoint: str = Field(
-        "", description="Where results are heard, HOST or HOST:PORT; empty: as IoT describes it."
+        "",
+        description="Where results are heard, `HOST` or `HOST:PORT`; empty: the account's own, as "
+        "`aws iot describe-endpoint --endpoint-type iot:Data-ATS` gives it.",
     )
     certificate: str = Field(
-        "", description="File (PEM) to hear results with mutual TLS; empty: signed websockets."
+        "",
+        description="PEM file of a certificate of IoT Core, to hear results with mutual TLS; "
+        "empty: over websockets that are signed with the credentials of AWS's own chain.",
     )
-    private_key: str = Field("", description="File (PEM) of the certificate's private key.")
-    ca_file: str = Field("", description="File (PEM) of the endpoint's CA; empty: the system's.")
+    private_key: str = Field("", description="PEM file of its private key.")
+    ca_file: str = Field(
+        "",
+        description="PEM file of the authority that vouches for the endpoint; empty: those of the "
+        "system, Amazon's among them.",
+    )
     endpoint_url: str = Field("", description="An AWS-compatible server; empty: AWS.")
     endpoint_urls: dict[str, str] = Field(
-        {}, description='The same by service, as in {"greengrassv2": "http://…"}.'
+        {}, description='The same by service, as `{"greengrassv2": "http://…"}`.'
     )
 
     @field_validator("rollout")
@@ -157,7 +215,9 @@ class MlflowSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    uri: str = Field("", description="Empty: sqlite under EDGEWARD_HOME.")
+    uri: str = Field(
+        "", description="An MLflow tracking server; empty: sqlite and files under EDGEWARD_HOME."
+    )
 
 
 class PrefectSettings(BaseModel):
@@ -165,7 +225,9 @@ class PrefectSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    port: int = Field(4200, ge=0, le=65535, description="0: any free port.")
+    port: int = Field(
+        4200, ge=0, le=65535, description="Where it listens, on loopback; 0: any free port."
+    )
 
 
 class NotifySettings(BaseModel):
@@ -174,10 +236,15 @@ class NotifySettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     webhook: SecretStr = Field(
-        SecretStr(""), description="URL that gets a JSON message by POST; empty: nobody is told."
+        SecretStr(""),
+        description="URL that gets a JSON message by POST of a failure, a refused gate, a release "
+        "that waits, drift, or silence of the monitor; empty: nobody is told.",
     )
     silence_minutes: float = Field(
-        45, ge=1 / 6, description="Without a look at the devices for so long, somebody is told."
+        45,
+        ge=1 / 6,
+        description="After so long without a look at the devices somebody is told; at least 10 "
+        "seconds.",
     )
 
 

@@ -58,7 +58,10 @@ class Choices(BaseModel):
     )
     beta_1: Share = Field(0.9, description="Of adam: decay of the first moment.")
     beta_2: Share = Field(0.999, description="Of adam: decay of the second moment.")
-    checkpoint_frequency: Count | None = Field(None, description="Epochs between two checkpoints.")
+    checkpoint_frequency: Count | None = Field(
+        None,
+        description="Keep the weights of every n-th epoch and the last; none: keep the best epoch.",
+    )
     early_stopping: bool = Field(
         False, description="Whether to end when validation accuracy grows no more."
     )
@@ -67,43 +70,61 @@ class Choices(BaseModel):
         5, description="Epochs without growth before it ends early."
     )
     early_stopping_tolerance: Share = Field(
-        0.0, description="Growth that does not count as growth."
+        0.0, description="Growth, as a share of the best, that does not count as growth."
     )
     epochs: Count = Field(30, description="How often all training pictures are seen.")
     eps: Share = Field(1e-8, description="Of adam and rmsprop: keeps a division from zero.")
     gamma: Share = Field(0.9, description="Of rmsprop: decay.")
-    image_shape: str = Field("3,224,224", description="Channels, height, width.")
+    image_shape: str = Field(
+        "3,224,224",
+        description="Channels, height, width of the model's input; pictures are prepared at this "
+        "size.",
+    )
     kv_store: Literal["dist_sync", "dist_async"] | None = Field(
-        None, description="How several machines share weights."
+        None, description="How several machines share weights; refused here: there is one."
     )
     learning_rate: Share = Field(0.1, description="How far a step goes at first.")
     lr_scheduler_factor: Share = Field(
         0.1, description="What the learning rate is multiplied by at each step."
     )
-    lr_scheduler_step: str | None = Field(None, description='Epochs, as in "10,20".')
+    lr_scheduler_step: str | None = Field(
+        None,
+        description="Epochs, as in `10,20`; none: after 60 % and 85 % of the epochs.",
+    )
     mini_batch_size: Count = Field(32, description="Pictures a step.")
     momentum: Share = Field(0.9, description="Of sgd and nag: how much of the last step goes on.")
-    multi_label: bool = Field(False, description="Whether a picture may have several labels.")
+    multi_label: bool = Field(
+        False,
+        description="Whether a picture may have several labels; refused here: it has one.",
+    )
     num_layers: Layers = Field(
-        152, description="Depth of the ResNet; 20 to 110 are for pictures of up to 64 pixels."
+        152,
+        description="Depth of the ResNet: 20, 32, 44, 56, 110 (pictures of up to 64 pixels); "
+        "18, 34, 50, 101, 152, 200 (any size).",
     )
     optimizer: Literal["sgd", "adam", "rmsprop", "nag"] = Field(
         "sgd", description="How steps are chosen."
     )
     precision_dtype: Literal["float32", "float16"] = Field(
-        "float32", description="Numbers that it computes with."
+        "float32",
+        description="Numbers that it computes with; `float16` is refused here: a CPU trains in "
+        "float32.",
     )
-    resize: Count | None = Field(None, description="Pixels of the shorter side before cropping.")
-    seed: int = Field(0, ge=0, lt=2**31, description="Same seed and data, same model. Ours.")
+    resize: Count | None = Field(
+        None,
+        description="Pixels of the shorter side before cropping to `image_shape`; refused here: "
+        "pictures are packed at that size.",
+    )
+    seed: int = Field(
+        0, ge=0, lt=2**31, description="Same seed, data and threads: same model. Ours."
+    )
     top_k: Annotated[int, Field(ge=2)] | None = Field(
         None, description="Also report how often the label is among the best so many."
     )
     use_pretrained_model: bool = Field(
-        False, description="Whether to start from weights learnt elsewhere."
+        False, description="Whether to start from the weights of the champion, which must be there."
     )
-    use_weighted_loss: bool = Field(
-        False, description="Whether rare labels weigh more (with multi_label)."
-    )
+    use_weighted_loss: bool = Field(False, description="Whether rarer classes weigh more.")
     weight_decay: Share = Field(0.0001, description="How strongly large weights are held down.")
 
     @field_validator("num_layers", mode="before")

@@ -37,7 +37,7 @@ class AlertRule:
     while_min_score: float
 
 
-_DEFAULTS: Mapping[str, Any] = {
+DEFAULTS: Mapping[str, Any] = {
     "Name": None,
     "Labels": None,
     "MinScore": "0.8",
@@ -83,9 +83,9 @@ def _rule(value: Any, field: str) -> AlertRule:
     if not isinstance(value, dict):
         raise ValueError(f"{field}: must be an object, not {value!r}")  # noqa: TRY004
     for key in value:
-        if key not in _DEFAULTS:
-            raise ValueError(f"{field}.{key}: unknown, the keys are {', '.join(_DEFAULTS)}")
-    merged = {**_DEFAULTS, **value}
+        if key not in DEFAULTS:
+            raise ValueError(f"{field}.{key}: unknown, the keys are {', '.join(DEFAULTS)}")
+    merged = {**DEFAULTS, **value}
 
     def number(key: str, low: float, high: float) -> float:
         return _number(merged[key], f"{field}.{key}", low, high)

@@ -185,7 +185,9 @@ def results(
     count: Annotated[int, typer.Option(min=1, help="How many of the newest.")] = 10,
     as_json: Json = False,
 ) -> None:
-    """Show what the devices saw.
+    """Show what the devices saw: the newest results of the last 24 hours.
+
+    With backend kind aws: those that the rules stored, of one --thing.
 
     Examples:
 
@@ -212,7 +214,8 @@ def down(
 ) -> None:
     """Stop everything that was started on this machine: worker, devices, broker, server.
 
-    With --backend aws: list what Edgeward made in the AWS account, ask, and remove it.
+    With --backend aws: list what Edgeward made in the AWS account (found by its tag), ask, and
+    remove it; ends 1 with what is left.
 
     Examples:
 
@@ -254,7 +257,7 @@ def list_devices(as_json: Json = False) -> None:
 @device.command()
 @_command
 def status(name: Thing, as_json: Json = False) -> None:
-    """Show one device: its components, their states, the last deployment.
+    """Show one device: its components, their states and why, how each target's deployment ended.
 
     Example:
 
@@ -309,6 +312,8 @@ def stop(names: Things) -> None:
 @_command
 def offline(name: Thing) -> None:
     """Take a device's network away; what is deployed meanwhile waits until it is online.
+
+    It stays offline over a restart.
 
     Example:
 

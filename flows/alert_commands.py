@@ -24,7 +24,9 @@ def alerts(
         bool, typer.Option("--json", help="Print one message a line, and nothing else, on stdout.")
     ] = False,
 ) -> None:
-    """Show the alerts that devices raised in the last day.
+    """Show the alerts that devices raised in the last 24 hours.
+
+    With backend kind aws they go to SNS topics, and are not kept.
 
     Examples:
 
@@ -43,7 +45,8 @@ def alerts(
         raise InvalidInputError(
             "alerts",
             "those of an account are not kept: its SNS topics pass them on",
-            f"Subscribe to {settings.aws.prefix}-alerts (docs/aws.md, messages in the cloud).",
+            f"Subscribe to {settings.aws.prefix}-alerts "
+            "(docs/how-to/aws.md, messages in the cloud).",
         )
     if thing:
         check_thing(thing)

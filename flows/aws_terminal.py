@@ -24,7 +24,9 @@ def change_rules(alerts: str | None, as_json: bool) -> None:
             plan = RulesPlan(alerts=alerts or "example")
         except ValidationError as error:
             reason = error.errors()[0]["msg"]
-            remedy = "Write a JSON list of rules (docs/reference.md, alert rules), or `none`."
+            remedy = (
+                "Write a JSON list of rules (docs/reference/components.md, alert rules), or `none`."
+            )
             raise InvalidInputError(f"--alerts {alerts}", reason, remedy) from error
         await_server()
         show_our_lines()

@@ -47,23 +47,34 @@ class DevicePlan(BaseModel):
     )
     answer_seconds: float = Field(90.0, gt=0, description="How long its answers may take to come.")
     scene_pictures: int = Field(
-        150, ge=1, description="Held-out pictures before the camera of a device on this machine."
+        150,
+        ge=1,
+        description="Held-out pictures before the camera of a device on this machine, the known "
+        "ones included.",
     )
     inference_interval: float = Field(1.0, gt=0, description="Seconds between two pictures.")
     statistics_interval: float = Field(30.0, gt=0, description="Seconds that a summary covers.")
-    score_threshold: float = Field(0.3, ge=0, le=1, description="Least score in a message.")
-    max_results: int = Field(5, ge=1, description="Most labels in a message.")
+    score_threshold: float = Field(
+        0.3, ge=0, le=1, description="Least score of an entry in a message."
+    )
+    max_results: int = Field(5, ge=1, description="Most entries in a message.")
     runtime: Literal["own", "variant.DLR"] = Field(
-        "own", description="Whose interpreter it is: our runtime component's, or AWS's."
+        "own",
+        description="Whose interpreter runs the component: `own` (our runtime component's) or "
+        "`variant.DLR` (AWS's, which must be in the account).",
     )
     wheels_for: str = Field(
         "",
         pattern=r"^(3\.(9|1[0-9]))?$",
-        description="The device's Python, as in 3.11: its runtime then installs without a network.",
+        description="The device's Python, as in `3.11`: the runtime component carries the wheels "
+        "for it and the run's platform, and installs without a network; empty: it asks the package "
+        "index.",
     )
     alerts: str = Field(
         "example",
-        description="A JSON list of rules, `none`, or `example`: those of the driveway, for it.",
+        description="What the device raises alerts for: a JSON list of rules; `none`; or "
+        "`example`: for the driveway, a child or pet while a car is there, and a child alone; for "
+        "other data none.",
     )
 
     @field_validator("alerts")

@@ -181,7 +181,7 @@ def train(site: Site, targets: str) -> str:
     file.write_text(targets, encoding="utf-8")
     settings = [word for setting in PLAN for word in ("--set", setting)]
     record = json.loads(site.does("run", "--targets", str(file), *settings, "--json"))
-    components = site.fleet.device(THING).components
+    components, _ = site.fleet.deployed(THING)
     merge = {"edgeward.ImageClassification": LETS_LEAVE}
     site.fleet.deploy(THING, components, merge)
     return str(record["model_version"])

@@ -15,7 +15,7 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def until[T](what: str, found: Callable[[], T], seconds: float) -> T:
+def until[T](what: str, found: Callable[[], T | None], seconds: float) -> T:
     """The first truthy value that `found` gives. Raises StoryError after `seconds` without one."""
     deadline = time.monotonic() + seconds
     while not (value := found()):

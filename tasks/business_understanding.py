@@ -21,43 +21,72 @@ class Table(BaseModel):
 class AccuracyTargets(Table):
     min_top1: Share = Field(0.5, description="Least share of held-out pictures called rightly.")
     min_recall: dict[str, Share] = Field(
-        default_factory=dict, description="Least recall of a class, by its name."
+        default_factory=dict, description="Least recall by class, as in `{ child = 0.7 }`."
     )
     min_champion_gain: float = Field(
         -0.02,
         ge=-1,
         le=1,
-        description="Least gain in top-1 over the champion on the same pictures.",
+        description="Least gain in top-1 over the champion on the same pictures; negative: that "
+        "much loss is allowed.",
     )
 
 
 class DeviceTargets(Table):
-    max_latency_p95_ms: float = Field(100, gt=0, description="95th percentile of one inference.")
-    max_peak_rss_mb: float = Field(512, gt=0, description="Peak memory of the inference process.")
-    max_package_mb: float = Field(200, gt=0, description="Size of the zip that ships.")
+    max_latency_p95_ms: float = Field(
+        100, gt=0, description="95th percentile of one inference, milliseconds."
+    )
+    max_peak_rss_mb: float = Field(
+        512, gt=0, description="Peak memory of the inference process, MB."
+    )
+    max_package_mb: float = Field(
+        200, gt=0, description="Size of the zip that ships, MB (10⁶ bytes)."
+    )
 
 
 class ParityTargets(Table):
     max_abs_diff: float = Field(
-        0.001, gt=0, le=1, description="Largest difference of a probability to the trained model."
+        0.001,
+        gt=0,
+        le=1,
+        description="Largest difference of any probability from the trained model's.",
     )
     min_top1_agreement: Share = Field(0.995, description="Least share of equal top-1 labels.")
 
 
 class DriftTargets(Table):
-    max_psi: float = Field(0.25, gt=0, description="Largest population stability index.")
-    min_samples: int = Field(100, ge=1, description="Fewer pictures than this prove nothing.")
+    max_psi: float = Field(
+        0.25,
+        gt=0,
+        description="Largest population stability index of a statistic; the label mix has the "
+        "limit that corresponds to it.",
+    )
+    min_samples: int = Field(
+        100, ge=1, description="Fewer pictures than this prove nothing, and are not judged."
+    )
 
 
 class ReleaseTargets(Table):
-    approval: bool = Field(False, description="Whether a person must approve each deployment.")
+    approval: bool = Field(
+        False, description="Whether a person must approve each deployment before it begins."
+    )
     approval_hours: float = Field(
-        24, gt=0, le=720, description="How long a run waits for that person."
+        24,
+        gt=0,
+        le=720,
+        description="How long a run that is paused waits for that person; at most 720. Then it "
+        "ends `waiting`.",
     )
 
 
 class CostTargets(Table):
-    max_usd: float = Field(5, ge=0, description="The most that one run may cost.")
+    max_usd: float = Field(
+        5,
+        ge=0,
+        description="The most that one run may cost. On this machine: its jobs, at "
+        "`EDGEWARD_BACKEND__USD_PER_HOUR`; without a price it limits nothing. In an AWS account: "
+        "the estimate before it begins.",
+    )
 
 
 class Targets(Table):
@@ -66,10 +95,12 @@ class Targets(Table):
     objective: str = Field(
         "Tell the classes apart on the device.",
         min_length=1,
-        description="What the model is for, in words.",
+        description="What the model is for, in words; shown in the report.",
     )
     classes: tuple[str, ...] = Field(
-        (), description="Classes that matter; each must be in the data. Empty: all of the data's."
+        (),
+        description="Classes that matter; each must have pictures. A new class that they name, or "
+        "a lost one that they leave out, is no change of schema. Empty: all of the data's.",
     )
     accuracy: AccuracyTargets = Field(AccuracyTargets(), description="How right the model must be.")
     device: DeviceTargets = Field(DeviceTargets(), description="What it may cost on the device.")

@@ -29,10 +29,16 @@ class TrainingPlan(Choices):
         "crop", description="How training pictures are varied."
     )
     epochs: Count = Field(20, description="How often all training pictures are seen.")
-    image_shape: str = Field("3,32,32", description="Channels, height, width.")
+    image_shape: str = Field(
+        "3,32,32",
+        description="Channels, height, width of the model's input; pictures are prepared at this "
+        "size.",
+    )
     mini_batch_size: Count = Field(64, description="Pictures a step.")
     num_layers: Layers = Field(
-        20, description="Depth of the ResNet; 20 to 110 are for pictures of up to 64 pixels."
+        20,
+        description="Depth of the ResNet: 20, 32, 44, 56, 110 (pictures of up to 64 pixels); "
+        "18, 34, 50, 101, 152, 200 (any size).",
     )
 
     @property

@@ -22,9 +22,18 @@ class SplitPlan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    train_share: float = Field(0.8, gt=0, lt=1, description="Of what is not test: 0.8 or 0.7.")
-    test_share: float = Field(0.2, gt=0, lt=1, description="Of all pictures; never trained on.")
-    seed: int = Field(7, ge=0, description="Same seed and pictures, same parts.")
+    train_share: float = Field(
+        0.8,
+        gt=0,
+        lt=1,
+        description="Training's share of what is not held out; the rest is validation.",
+    )
+    test_share: float = Field(
+        0.2, gt=0, lt=1, description="Held-out share of all pictures; never trained on."
+    )
+    seed: int = Field(
+        7, ge=0, description="Which picture goes where: same seed and pictures, same parts."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,17 @@ SHOWN_ITEMS = 6
 
 @dataclass(frozen=True, slots=True)
 class GateWords:
-    """What a gate asks, in which unit, and what to do when it refuses."""
+    """What a gate asks, in which unit, and what to do when it refuses.
+
+    `measures` and `limit` say in Markdown what is held against what; the reference shows them.
+    """
 
     asks: str
     unit: Unit
     bound: Bound
     remedy: str
+    measures: str
+    limit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,8 @@ GATES: dict[str, GateWords] = {
         "at most",
         "Lower EDGEWARD_AWS__MAX_RUN_SECONDS, take a cheaper EDGEWARD_AWS__INSTANCE_TYPE or spot "
         "instances, or raise cost.max_usd in the targets file.",
+        "What a run in an AWS account can cost at most, in dollars, before it begins.",
+        "`cost.max_usd`",
     ),
     "data.schema": GateWords(
         "The data has the form of the last accepted data",
@@ -48,18 +55,27 @@ GATES: dict[str, GateWords] = {
         "at most",
         "Look at the findings and the Data Docs: a column, a class, a colour mode or a size "
         "changed. Mend the data, or accept the change by overriding this gate.",
+        "What changed in columns, classes, colour modes and sizes since the last accepted data of"
+        " this source.",
+        "No change that `classes` does not announce; at most 20 % of the pictures with colour "
+        "modes or sizes not seen before.",
     ),
     "data.integrity": GateWords(
         "Every picture can be read and used",
         "",
         "at most",
         "Mend, convert or remove the pictures that the reason names, then run again.",
+        "Files that are no usable picture.",
+        "None.",
     ),
     "data.labels": GateWords(
         "No picture has two labels, no class is starved",
         "",
         "at most",
         "Keep each picture in the folder of one class only, and fill classes that are too small.",
+        "Classes, the fewest pictures of a class, pictures under two labels, missing classes.",
+        "At least 2 classes, 3 pictures each, 10 % of an equal share each; none under two labels;"
+        " none of `classes` missing.",
     ),
     "data.drift": GateWords(
         "The data looks like the last accepted data",
@@ -67,6 +83,8 @@ GATES: dict[str, GateWords] = {
         "at most",
         "Find out what changed: camera, light, season, mix of classes. If the new data is what "
         "the device will see, accept it by overriding this gate.",
+        "How far each image statistic and the label mix moved since the last accepted data.",
+        "`drift.max_psi`",
     ),
     "split.leakage": GateWords(
         "No picture, and no near copy, is in two parts",
@@ -74,6 +92,8 @@ GATES: dict[str, GateWords] = {
         "at most",
         "Copies in two parts flatter the accuracy. Remove the copies that the reason names, then "
         "run again.",
+        "Pictures, and pairs of near-duplicates, in two parts.",
+        "None.",
     ),
     "model.accuracy": GateWords(
         "The model is right often enough",
@@ -81,6 +101,8 @@ GATES: dict[str, GateWords] = {
         "at least",
         "Train longer (--set epochs=N), add pictures of the weakest classes, or lower "
         "accuracy.min_top1 in the targets file if the business can live with it.",
+        "Top-1 on the held-out part.",
+        "`accuracy.min_top1`",
     ),
     "model.recall": GateWords(
         "The classes that matter are not missed",
@@ -88,6 +110,8 @@ GATES: dict[str, GateWords] = {
         "at least",
         "Add pictures of the classes that are missed (the confusion matrix shows for what they "
         "are taken), train longer, or change accuracy.min_recall in the targets file.",
+        "Recall of the classes that the targets name.",
+        "`accuracy.min_recall`",
     ),
     "model.champion": GateWords(
         "It is no worse than the model in use",
@@ -95,6 +119,8 @@ GATES: dict[str, GateWords] = {
         "at least",
         "The model in use stays. Train longer or add pictures; how much loss is allowed stands "
         "at accuracy.min_champion_gain in the targets file.",
+        "Gain in top-1 over the model in use, on the same pictures.",
+        "`accuracy.min_champion_gain`",
     ),
     "compiled.parity": GateWords(
         "The compiled model answers as the trained one does",
@@ -102,13 +128,19 @@ GATES: dict[str, GateWords] = {
         "at most",
         "The compiler changed the answers: this package must not ship. Compare compiler and "
         "runtime versions under Lineage, and compile again.",
+        "How far the compiled model's answers differ from the trained one's: the largest "
+        "difference, and the share of equal best labels.",
+        "`parity.max_abs_diff`, `parity.min_top1_agreement`",
     ),
     "compiled.latency": GateWords(
         "It answers fast enough (95th percentile)",
         "ms",
         "at most",
         "Take a smaller network (--set num_layers=N) or smaller pictures (--set "
-        "image_shape=3,H,W), or raise device.max_latency_p95_ms in the targets file.",
+        "image_shape=3,H,W), or raise device.max_latency_p95_ms in the targets file. On a busy "
+        "machine, run again.",
+        "95th percentile of one inference in the real runtime, on this machine, in ms.",
+        "`device.max_latency_p95_ms`",
     ),
     "compiled.memory": GateWords(
         "It needs little enough memory",
@@ -116,6 +148,8 @@ GATES: dict[str, GateWords] = {
         "at most",
         "Take a smaller network (--set num_layers=N) or smaller pictures (--set "
         "image_shape=3,H,W), or raise device.max_peak_rss_mb in the targets file.",
+        "Peak memory of the inference process, in MB.",
+        "`device.max_peak_rss_mb`",
     ),
     "compiled.size": GateWords(
         "The package is small enough",
@@ -123,22 +157,33 @@ GATES: dict[str, GateWords] = {
         "at most",
         "Take a smaller network (--set num_layers=N), or raise device.max_package_mb in the "
         "targets file.",
+        "Size of the zip that ships, in MB.",
+        "`device.max_package_mb`",
     ),
     "release.approval": GateWords(
         "A person approves the deployment",
         "",
         "at least",
         "A person refused it: read the reason, mend its cause, then run again.",
+        "Who answered, where the targets ask for a person.",
+        "A yes. It cannot be overridden: it is a person's decision already.",
     ),
     "device.first-result": GateWords(
         "The device answers as this machine does",
         "share",
         "at least",
         "Compare the pictures that disagree, and read the device's log with the command below.",
+        "Share of known pictures that the device calls as the trained model does.",
+        "`parity.min_top1_agreement`",
     ),
 }
 UNKNOWN_GATE = GateWords(
-    "A check of this run", "", "at most", "Read the reason, mend its cause, then run again."
+    "A check of this run",
+    "",
+    "at most",
+    "Read the reason, mend its cause, then run again.",
+    "What the reason says.",
+    "As the reason says.",
 )
 _PARTS: dict[str, tuple[str, Unit, Bound]] = {  # of gates that measure several things at once
     "max_abs_diff": ("largest difference", "", "at most"),

@@ -22,14 +22,15 @@ THING = "porch"
 class Site:
     """A component store, a fleet, and pictures before its camera."""
 
-    def __init__(self, home: Path, python: Path) -> None:
+    def __init__(self, home: Path, python: Path, thing: str = THING) -> None:
         self.home = home
+        self.thing = thing
         self.python = python
         self.fleet = LocalFleet(Settings(home=home), deploy_seconds=120)
         self.store = LocalComponents(home / "components", LocalObjects(home / "objects"))
-        self.location = home / "things" / THING / "work" / MODEL_COMPONENT / MODEL_LOCATION
+        self.location = home / "things" / thing / "work" / MODEL_COMPONENT / MODEL_LOCATION
         home.mkdir(parents=True)
-        self.pictures = self.fleet.place_pictures(THING, list(_pictures(home / "pictures")))
+        self.pictures = self.fleet.place_pictures(thing, list(_pictures(home / "pictures")))
 
     def deploy(self, model: Path, **configuration: object) -> str:
         """Publish everything and deploy it, with `model` (a zip); the model's version."""
@@ -51,17 +52,17 @@ class Site:
                 **configuration,
             },
         }
-        self.fleet.deploy(THING, versions, merge)
+        self.fleet.deploy(self.thing, versions, merge)
         return versions[MODEL_COMPONENT]
 
     def results(self, since: str, count: int = 1) -> Sequence[DeviceResult]:
-        found = self.fleet.results(THING, since, count, timeout=30)
+        found = self.fleet.results(self.thing, since, count, timeout=30)
         assert len(found) == count
         return found
 
     def serving(self) -> int:
         """The process that answers."""
-        work = str(self.home / "things" / THING / "work" / INFERENCE_COMPONENT)
+        work = str(self.home / "things" / self.thing / "work" / INFERENCE_COMPONENT)
         (found,) = (
             process.pid
             for process in psutil.process_iter(["cmdline"])
@@ -71,7 +72,7 @@ class Site:
         return found
 
     def states(self) -> dict[str, str]:
-        components = self.fleet.device(THING).components
+        components = self.fleet.device(self.thing).components
         return {name: f"{each.version} {each.state}" for name, each in components.items()}
 
 

@@ -47,7 +47,7 @@ def check(settings: AwsSettings, *, training: bool = True, rules: bool = False) 
     ]
     if problems:
         said = "; ".join(f"{variable}: {reason}" for variable, reason in problems)
-        remedy = "Set these variables (docs/reference.md, settings; docs/aws.md shows how)."
+        remedy = "Set these variables (docs/reference/settings.md; docs/how-to/aws.md shows how)."
         raise InvalidInputError("the settings for AWS", said, remedy)
 
 

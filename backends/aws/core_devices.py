@@ -81,7 +81,7 @@ class CoreDevices:
                 raise InvalidInputError(
                     thing,
                     f"there is no such Greengrass core device in {region}",
-                    "Install Greengrass on it (docs/aws.md), or check EDGEWARD_AWS__REGION.",
+                    "Install Greengrass on it (docs/how-to/aws.md), or check EDGEWARD_AWS__REGION.",
                 ) from error
         return device
 

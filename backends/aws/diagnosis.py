@@ -23,7 +23,7 @@ _NOT_SET = {"NoSuchPublicAccessBlockConfiguration"}
 _NOT_ENCRYPTED = {"ServerSideEncryptionConfigurationNotFoundError"}
 _US_EAST_1 = "us-east-1"
 """S3 gives this region, its first, as none."""
-_GUIDE = "See docs/aws.md."
+_GUIDE = "See docs/how-to/aws.md."
 
 
 def diagnose_account(settings: AwsSettings, thing: str) -> tuple[Finding, ...]:
@@ -209,7 +209,7 @@ class _Doctor:
             except ClientError as error:
                 if not missing(error):
                     raise
-                remedy = "Set the device up (docs/aws.md), or name another with --thing."
+                remedy = "Set the device up (docs/how-to/aws.md), or name another with --thing."
                 return Finding(subject, False, f"{thing} is no core device here", remedy)
         healthy = device.get("status") == "HEALTHY"
         version = device.get("coreVersion", "")

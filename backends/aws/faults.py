@@ -56,7 +56,7 @@ _BLOCKED = (
             "UnauthorizedException",
         },
         "access is denied",
-        "Allow {action} to the caller (docs/aws.md, policies), then `edgeward doctor`.",
+        "Allow {action} to the caller (docs/how-to/aws.md, policies), then `edgeward doctor`.",
     ),
     (
         {"ResourceLimitExceeded", "LimitExceededException", "ServiceQuotaExceededException"},
@@ -116,7 +116,7 @@ def _refusal(error: ClientError, service: str, operation: str, target: str) -> E
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if status >= _SERVER_FAULT:
         return BackendUnavailableError(what, f"AWS answered {status} {code}: {reason}")
-    remedy = "See docs/aws.md, or check with `edgeward doctor`."
+    remedy = "See docs/how-to/aws.md, or check with `edgeward doctor`."
     return InvalidInputError(what, f"{code}: {reason}", remedy)
 
 
@@ -130,7 +130,7 @@ def _failure(error: BotoCoreError, action: str, target: str) -> EdgewardError:
         return BackendBlockedError(what, "no region is set", "Set EDGEWARD_AWS__REGION.")
     if isinstance(error, _UNREACHABLE):
         return BackendUnavailableError(what, reason, "Check the network and the endpoint.")
-    return InvalidInputError(what, reason, "See docs/aws.md.")
+    return InvalidInputError(what, reason, "See docs/how-to/aws.md.")
 
 
 def _sentence(text: str) -> str:

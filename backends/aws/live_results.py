@@ -48,7 +48,8 @@ _BLOCKED = {
 }
 _REMEDY = (
     "Allow iot:Connect, iot:Subscribe and iot:Receive to the caller or to the certificate "
-    "(docs/aws.md), and check EDGEWARD_AWS__IOT_ENDPOINT, __CERTIFICATE, __PRIVATE_KEY, __CA_FILE."
+    "(docs/how-to/aws.md), and check EDGEWARD_AWS__IOT_ENDPOINT, __CERTIFICATE, __PRIVATE_KEY, "
+    "__CA_FILE."
 )
 
 

@@ -111,7 +111,7 @@ class NeoCompiler:
             raise InvalidInputError(
                 "EDGEWARD_AWS__TRAINING_ROLE",
                 "Neo needs a role that it may take",
-                "Give the ARN of one; docs/aws.md has its policy.",
+                "Give the ARN of one; docs/how-to/aws.md has its policy.",
             )
         digest = sha256_of(model.archive)
         target = target_of(platform, self._account.settings.compile_device, self._cpu)

@@ -214,7 +214,7 @@ def _check_role(role: str) -> None:
         raise InvalidInputError(
             "EDGEWARD_AWS__TRAINING_ROLE",
             "SageMaker needs a role that it may take",
-            "Give the ARN of one; docs/aws.md has its policy.",
+            "Give the ARN of one; docs/how-to/aws.md has its policy.",
         )
 
 

@@ -23,7 +23,7 @@ from tests.architecture.aws_actions import (
     told_actions,
 )
 
-DOCS = (PROJECT / "docs" / "aws.md").read_text(encoding="utf-8")
+DOCS = (PROJECT / "docs" / "how-to" / "aws.md").read_text(encoding="utf-8")
 POLICIES = [name for name in policy_names() if not name.endswith("-trust")]
 
 
@@ -96,7 +96,7 @@ def test_roles_can_be_handed_to_the_one_service_only() -> None:
 @pytest.mark.parametrize("name", POLICIES)
 def test_each_action_of_a_policy_is_justified_in_the_documentation(name: str) -> None:
     section = re.search(rf"^### `{name}`\n(.*?)(?=^#|\Z)", DOCS, re.MULTILINE | re.DOTALL)
-    assert section, f"docs/aws.md has no section on {name}"
+    assert section, f"docs/how-to/aws.md has no section on {name}"
     rows = [line.split("|") for line in section[1].splitlines() if line.startswith("| `")]
 
     explained = {action for row in rows for action in re.findall(r"`([a-z0-9]+:\w+)`", row[1])}

@@ -1,22 +1,27 @@
 """What the documentation says is what the code has: keys, defaults, commands, links."""
 
 import ast
+import inspect
+import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_origin
 
 import pytest
 import typer
-import yaml
 from pydantic import BaseModel
 
 from backends.local.cloud.tables import SCHEMAS
 from backends.settings import PROJECT, Settings
-from edge.contract import DEFAULT_CONFIGURATION
+from edge.alert_rules import DEFAULTS
+from edge.contract import DEFAULT_CONFIGURATION, result_message, statistics_message
+from edge.health import health
 from edge.statistics import Summary
 from flows.__main__ import app
+from flows.approval import GATE as APPROVAL
 from flows.gate_names import GATES
 from flows.plan import TABLES, make_plan
 from tasks.business_understanding import Targets
@@ -24,31 +29,35 @@ from tasks.manifest import COLUMNS
 from tasks.monitor_report import MonitorReport
 from tasks.recipes import challenger_recipe, inference_recipe, model_recipe, runtime_recipe
 from tasks.recording import EMPTY
+from tests.tasks import records
 
 PAGES = [
     PROJECT / "README.md",
     PROJECT / "CHANGELOG.md",
     *sorted((PROJECT / "docs").rglob("*.md")),
 ]
-REFERENCE = (PROJECT / "docs" / "reference.md").read_text(encoding="utf-8")
-GUIDE = (PROJECT / "docs" / "guide.md").read_text(encoding="utf-8")
+REFERENCE = PROJECT / "docs" / "reference"
+BY_NAME = {"targets", "versions", "data_findings"}
+"""Sections of the run record whose keys are those of another table, or are held elsewhere."""
 _CODE = re.compile(r"^```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"!?\[[^]]*\]\(([^)\s]+)\)")
 _PLACEHOLDER = re.compile(r"…|<[a-z-]+>|\bNAME\b|\bPATH\b|\bGATE\b")
 
 
-def section(title: str) -> str:
-    """The text below a heading of the reference, down to the next one of any level."""
-    found = re.search(
-        rf"^#+ {re.escape(title)}\n(.*?)(?=^#|\Z)", REFERENCE, re.MULTILINE | re.DOTALL
-    )
-    assert found, f"the reference has no section {title!r}"
+def section(page: str, title: str) -> str:
+    """The text below a heading of a page of the reference, down to the next one of any level."""
+    text = (REFERENCE / page).read_text(encoding="utf-8")
+    found = re.search(rf"^#+ {re.escape(title)}\n(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found, f"{page} has no section {title!r}"
     return found[1]
 
 
-def documented(title: str) -> dict[str, str]:
+def documented(page: str, title: str) -> dict[str, str]:
     """First column (without back-ticks) to second column, of the tables below a heading."""
-    rows = [re.split(r"\s*(?<!\\)\|\s*", line.strip("|").strip()) for line in _rows(section(title))]
+    rows = [
+        re.split(r"\s*(?<!\\)\|\s*", line.strip("|").strip())
+        for line in _rows(section(page, title))
+    ]
     return {name.strip("` "): row[1] for row in rows for name in row[0].split(", ")}
 
 
@@ -126,11 +135,11 @@ def test_every_setting_is_documented_with_its_default() -> None:
         f"EDGEWARD_{name.upper()}": default for name, default in leaves(Settings, "", "__").items()
     }
 
-    assert documented("Settings") == settings
+    assert documented("settings.md", "Settings") == settings
 
 
 def test_every_target_is_documented_with_its_default() -> None:
-    assert documented("Targets") == leaves(Targets, "", ".")
+    assert documented("targets.md", "Targets") == leaves(Targets, "", ".")
 
 
 @pytest.mark.parametrize(
@@ -145,7 +154,7 @@ def test_every_target_is_documented_with_its_default() -> None:
 def test_every_key_of_set_is_documented_with_its_default(title: str, table: str) -> None:
     prefix = "" if table == "training" else f"{table}."
 
-    assert documented(title) == leaves(TABLES[table], prefix, ".")
+    assert documented("plan.md", title) == leaves(TABLES[table], prefix, ".")
 
 
 def test_no_table_of_set_is_left_out() -> None:
@@ -155,12 +164,13 @@ def test_no_table_of_set_is_left_out() -> None:
 def test_every_key_of_the_components_is_documented_with_its_default() -> None:
     runtime = runtime_recipe()["ComponentConfiguration"]["DefaultConfiguration"]
     known = {name: shown(value) for name, value in {**DEFAULT_CONFIGURATION, **runtime}.items()}
+    known["Alerts"] = known["HardExampleLabels"] = "`[]`"
     known["accessControl"] = (
-        "publish on `ml/dlr/image-classification` and `edgeward/*`, "
-        "subscribe to `edgeward/+/commands`, publish locally on `edgeward/alerts`"
+        "PublishToIoTCore `ml/dlr/image-classification`, `edgeward/*`; "
+        "SubscribeToIoTCore `edgeward/+/commands`; PublishToTopic `edgeward/alerts`"
     )
 
-    assert documented("Configuration") == known
+    assert documented("components.md", "Configuration") == known
     assert {
         (operation.partition("#")[2], resource)
         for policies in DEFAULT_CONFIGURATION["accessControl"].values()
@@ -175,15 +185,36 @@ def test_every_key_of_the_components_is_documented_with_its_default() -> None:
     }
 
 
-def test_every_gate_is_in_the_reference_and_in_the_guide() -> None:
-    assert list(documented("Gates")) == list(GATES)
-    assert [gate for gate in GATES if f"| `{gate}` |" not in GUIDE] == []
+def test_every_gate_is_in_the_reference_in_the_order_in_which_they_are_judged() -> None:
+    gates = list(documented("gates.md", "Gates"))
+
+    assert [gate for gate in gates if gate != APPROVAL] == list(GATES)
+    assert gates.index(APPROVAL) == gates.index("device.first-result") - 1
 
 
 def test_every_key_of_the_run_record_is_documented() -> None:
     keys = {"run_id", "versions", "started_at", *EMPTY, *_noted_keys(), *_keys_at_the_start()}
 
-    assert set(documented("Run record")) == keys
+    assert set(documented("run-record.md", "Run record")) == keys
+
+
+def test_every_part_of_a_section_of_the_run_record_is_documented() -> None:
+    """Of a record as runs write it: each key of each table in it is named beside the section."""
+    rows = {
+        line.split("|")[1].strip(" `"): line
+        for line in _rows(section("run-record.md", "Run record"))
+    }
+
+    missing = {
+        f"{name}.{key}"
+        for name, held in records.deployed().items()
+        for table in (held if isinstance(held, list) else [held])
+        if isinstance(table, dict) and name not in BY_NAME
+        for key in table
+        if f"`{key}`" not in rows[name]
+    }
+
+    assert missing == set()
 
 
 def test_every_component_is_documented() -> None:
@@ -194,7 +225,16 @@ def test_every_component_is_documented() -> None:
         inference_recipe(),
     )
 
-    assert {recipe["ComponentName"] for recipe in recipes} == set(documented("Components"))
+    assert {recipe["ComponentName"] for recipe in recipes} == set(
+        documented("components.md", "Components")
+    )
+
+
+def section_by_command() -> dict[str, str]:
+    """The section of each command in the reference."""
+    text = (REFERENCE / "command-line.md").read_text(encoding="utf-8")
+    sections = re.split(r"^### `edgeward ([^`]+)`.*\n", text, flags=re.MULTILINE)[1:]
+    return dict(zip(sections[::2], sections[1::2], strict=True))
 
 
 def test_every_command_and_option_is_documented() -> None:
@@ -204,15 +244,15 @@ def test_every_command_and_option_is_documented() -> None:
         for option in command.params
         if option.param_type_name == "option"
     }
-    rows = {line.split("|")[1].strip(): line for line in _rows(section("Command line"))}
+    pages = section_by_command()
 
     listed = {
-        (code.split("`")[1].removeprefix("edgeward "), option)
-        for code, line in rows.items()
-        if code.startswith("`edgeward ")
-        for option in re.findall(r"`(--[a-z]+)`", line)
+        (path, option)
+        for path, text in pages.items()
+        for option in re.findall(r"^\| `(--[a-z-]+)`", text, re.MULTILINE)
     }
 
+    assert set(pages) == {" ".join(path) for path, _ in commands(typer.main.get_command(app))}
     assert listed == described
 
 
@@ -220,29 +260,81 @@ def test_every_make_target_is_documented() -> None:
     makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
     rules = set(re.findall(r"^([a-z][a-z-]*):", makefile, re.MULTILINE))
 
-    assert {name.removeprefix("make ") for name in documented("Make targets")} == rules
+    assert {name.removeprefix("make ") for name in documented("make.md", "Make targets")} == rules
 
 
 def test_every_column_of_a_parquet_file_is_documented() -> None:
     stored = {name for schema in SCHEMAS.values() for name in schema.names}
-    text = section("Results, statistics, heartbeats, alerts")
+    text = section("files.md", "Results, statistics, heartbeats, alerts")
 
-    assert set(documented("Manifest")) == set(COLUMNS)
+    assert set(documented("files.md", "Manifest")) == set(COLUMNS)
     assert [name for name in sorted(stored) if f"`{name}`" not in text] == []
 
 
-def test_the_example_of_a_statistics_message_has_all_its_keys() -> None:
-    summary = Summary("1.0.0", "2026-11-22T19:27:28Z").to_dict()
+def test_every_field_of_a_result_is_documented_and_shown() -> None:
+    keys = set(inspect.signature(result_message).parameters) - {"scores", "score_threshold"}
+    message = result_message(
+        thing="hub-1",
+        model_version="1.0.0",
+        scores={"cat": 1.0},
+        score_threshold=0.5,
+        max_results=1,
+        image_id="00",
+        latency_ms=1.0,
+        taken_at=datetime.now(UTC),
+        shadow={},
+    )
 
-    example = _CODE.search(section("Statistics"))
+    assert keys - {"max_results"} <= set(message)
+    assert set(documented("messages.md", "Result")) == set(message) == set(_example("Result"))
 
+
+def test_every_field_of_a_statistics_message_is_documented_and_shown() -> None:
+    message = statistics_message("hub-1", Summary("1.0.0", "2026-11-22T19:27:28Z").to_dict())
+
+    assert (
+        set(documented("messages.md", "Statistics")) == set(message) == set(_example("Statistics"))
+    )
+
+
+@pytest.mark.parametrize(("title", "module"), [("Heartbeat", "reporting"), ("Alert", "follow_up")])
+def test_every_field_of_other_messages_is_documented_and_shown(title: str, module: str) -> None:
+    sent = _keys_of_dicts(module, around="sent_at")
+    if title == "Heartbeat":
+        sent |= {
+            *health(PROJECT),
+            *_keys_of_dicts("follow_up", "hard_examples"),
+            "watchdog_restarts",
+        }
+
+    assert set(documented("messages.md", title)) == sent == set(_example(title))
+
+
+def _example(title: str) -> dict[str, Any]:
+    example = _CODE.search(section("messages.md", title))
     assert example
-    shown_keys = set(yaml.safe_load(example[1]))
-    assert shown_keys == {*summary, "thing", "message_id"}
+    shown_message: dict[str, Any] = json.loads(example[1])
+    return shown_message
+
+
+def _keys_of_dicts(module: str, around: str) -> set[str]:
+    """The keys of the dictionary in a module of the device that has the key `around`."""
+    tree = ast.parse((PROJECT / "edge" / f"{module}.py").read_text(encoding="utf-8"))
+    keys = [
+        {key.value for key in node.keys if isinstance(key, ast.Constant)}
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Dict)
+    ]
+    (found,) = [each for each in keys if around in each]
+    return {str(key) for key in found}
+
+
+def test_every_key_of_an_alert_rule_is_documented() -> None:
+    assert set(documented("components.md", "Alert rules")) == set(DEFAULTS)
 
 
 def test_every_field_of_a_monitor_report_is_documented() -> None:
-    text = section("Command line")
+    text = section("command-line.md", "What `--json` prints")
 
     assert [name for name in MonitorReport.__dataclass_fields__ if f"`{name}`" not in text] == []
 
@@ -253,13 +345,17 @@ def test_a_command_line_that_is_shown_is_understood(page: str, line: str) -> Non
 
     settings: Sequence[str] = parameters.get("settings") or ()
     gates: Sequence[str] = parameters.get("override") or ()
-    if (settings or gates) and not _PLACEHOLDER.search(line):
+    if gates and not _PLACEHOLDER.search(line):
+        assert set(gates) <= set(GATES)
+    if settings and not _PLACEHOLDER.search(line):
         platform, thing = str(parameters["platform"]), str(parameters["thing"])
         make_plan(str(parameters["data"]), None, platform, thing, settings, gates, "")
 
 
 def test_command_lines_are_shown_at_all() -> None:
-    assert {"README.md", "guide.md", "reference.md", "data.md"} <= {page for page, _ in LINES}
+    assert {"README.md", "tutorial.md", "fleet.md", "command-line.md", "data.md"} <= {
+        page for page, _ in LINES
+    }
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -269,6 +365,20 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
     broken = [link for link in _LINK.findall(text) if ":" not in link and not _leads(page, link)]
 
     assert broken == []
+
+
+def test_every_page_that_a_message_or_a_comment_names_is_there() -> None:
+    sources = [*(PROJECT / name for name in ("Makefile", "prefect.yaml", "mkdocs.yml"))]
+    for folder in ("flows", "tasks", "backends", "edge", "jobs"):
+        sources += (PROJECT / folder).rglob("*.py")
+    named = {
+        name
+        for source in sources
+        for name in re.findall(r"docs/[\w/-]+\.md", source.read_text(encoding="utf-8"))
+    }
+
+    assert named
+    assert [name for name in sorted(named) if not (PROJECT / name).is_file()] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

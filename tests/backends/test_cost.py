@@ -52,7 +52,7 @@ def test_an_instance_without_a_price_is_named() -> None:
 
 
 def test_the_prices_are_those_of_the_reference() -> None:
-    text = (PROJECT / "docs/reference.md").read_text(encoding="utf-8")
+    text = (PROJECT / "docs/reference/aws.md").read_text(encoding="utf-8")
 
     listed = {name: float(price) for name, price in re.findall(r"\| `(ml\.\S+)` \| (\S+) \|", text)}
 

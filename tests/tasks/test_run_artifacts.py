@@ -112,7 +112,7 @@ def test_every_phase_leaves_what_it_found(deployed: Left) -> None:
         "decision",
         "run-report",
     }
-    documented = (PROJECT / "docs/reference.md").read_text()
+    documented = (PROJECT / "docs/reference/ui.md").read_text()
     assert [
         key for key in deployed.by_key if f"`{key.replace('hub-1', '<thing>')}`" not in documented
     ] == []

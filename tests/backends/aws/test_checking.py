@@ -77,7 +77,7 @@ def test_all_that_is_missing_or_wrong_is_said_at_once() -> None:
         "TAGS",
         "ENDPOINT_URLS",
     ]
-    assert "docs/aws.md" in refused.value.remedy
+    assert "docs/how-to/aws.md" in refused.value.remedy
 
 
 @pytest.mark.parametrize(

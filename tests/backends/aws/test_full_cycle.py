@@ -28,7 +28,7 @@ from tests.flows.test_cycle import QUICK, draw_patterns
 pytestmark = [pytest.mark.slow, pytest.mark.jobs, pytest.mark.device]
 
 THING = "hub-1"
-DOCS = PROJECT / "docs" / "aws.md"
+DOCS = PROJECT / "docs" / "how-to" / "aws.md"
 MARK = "<!-- transcript -->"
 
 
