@@ -70,6 +70,16 @@ def show_data(run: Run, checks: "Sequence[Check]") -> None:
         )
 
 
+def show_split(run: Run) -> None:
+    """How the pictures were dealt out."""
+    if not (split := read_record(run).get("split")):
+        return
+    parts = [("training", "train"), ("validation", "validation"), ("held out", "test")]
+    rows = [{"part": name, "pictures": split[key]} for name, key in parts]
+    classes = count(len(split["classes"]), "class")
+    leave_table("split", rows, f"Split: {split['test']} pictures of {classes} are held out")
+
+
 def show_training(run: Run) -> None:
     """The learning curve."""
     record = read_record(run)

@@ -32,6 +32,7 @@ from tasks.run_artifacts import (
     show_decision,
     show_device,
     show_model,
+    show_split,
     show_training,
 )
 from tests.tasks import records
@@ -86,7 +87,14 @@ def shown(folder: Path, record: Record) -> Left:
 
     def leave() -> None:
         show_data(run, CHECKS)
-        for show in (show_training, show_accuracy, show_costs, show_model, show_device):
+        for show in (
+            show_split,
+            show_training,
+            show_accuracy,
+            show_costs,
+            show_model,
+            show_device,
+        ):
             show(run)
         show_decision(run)
 
@@ -103,6 +111,7 @@ def test_every_phase_leaves_what_it_found(deployed: Left) -> None:
         "data-report",
         "data-checks",
         "data-docs",
+        "split",
         "learning-curve",
         "accuracy",
         "package-costs",
