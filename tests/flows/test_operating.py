@@ -62,7 +62,7 @@ ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 QUARTERS = {"00:00", "15:00", "30:00", "45:00"}
 MENU = """
 (() => {
-  const menu = document.querySelector(".p-icon-button-menu button");
+  const menu = document.querySelector(".flow-run-menu button");
   if (menu) menu.click();
   return !!menu;
 })()
@@ -536,8 +536,8 @@ def press_cancel(page: Page, run: str) -> None:
     page.wait_for(STATE.format(state="Running"))
     page.wait_for(MENU)
     page.press("Cancel")  # in the menu
-    page.wait_for_text("Are you sure")
-    page.press("Cancel Run")
+    page.wait_for_text("Cancel Flow Run")
+    page.press("Confirm")
 
 
 def server_of(workshop: Workshop) -> Prefect:
