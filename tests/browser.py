@@ -45,18 +45,21 @@ PRESS = """
   return found.length > 0;
 }})({words})
 """
-FOCUS = """
+FIELD = """
 (said => {{
   const label = [...document.querySelectorAll("label")].find(
     one => one.innerText.trim().startsWith(said));
   const around = label && label.closest(".p-label");
   const field = around && around.querySelector("input, textarea");
+  {then}
+}})({label})
+"""
+FOCUS = """
   if (!field) return false;
-  field.scrollIntoView({{block: "center"}});
+  field.scrollIntoView({block: "center"});
   field.focus();
   field.select();
   return true;
-}})({label})
 """
 START_SECONDS = 60
 SHOW_SECONDS = 60
@@ -105,8 +108,13 @@ class Page:
 
     def fill(self, label: str, text: str) -> None:
         """Type into the field whose label begins so, in place of what is there."""
-        self.wait_for(FOCUS.format(label=json.dumps(label)))
-        self.call("Input.insertText", text=text)
+        said = json.dumps(label)
+        deadline = time.monotonic() + SHOW_SECONDS
+        self.wait_for(FIELD.format(label=said, then=FOCUS))
+        while self.evaluate(FIELD.format(label=said, then="return field.value")) != text:
+            assert time.monotonic() < deadline, f"{label} does not take {text!r}"
+            self.evaluate(FIELD.format(label=said, then=FOCUS))  # what was typed may be drawn late
+            self.call("Input.insertText", text=text)
 
     def screenshot(self, path: Path, whole: bool = False) -> Path:
         """Save what is shown as a PNG; `whole`: the page to its end."""

@@ -16,6 +16,8 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from shutil import copyfileobj
+from threading import BoundedSemaphore
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from backends.local.files import read_json
@@ -24,6 +26,7 @@ from backends.report_pages import HOST, REPORT, find_page, keep_port, kept_port
 logger = logging.getLogger(__name__)
 
 MOST_LISTED = 100
+MOST_AT_ONCE = 32
 IDLE_SECONDS = 30
 HEADERS = {
     "Cache-Control": "no-cache",
@@ -43,6 +46,17 @@ class ReportServer(ThreadingHTTPServer):
         super().__init__((HOST, port), _Answer)
         self.home = home
         self.port: int = self.server_address[1]
+        self._free = BoundedSemaphore(MOST_AT_ONCE)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._free.acquire()
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
 
 
 class _Answer(BaseHTTPRequestHandler):

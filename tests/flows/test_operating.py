@@ -55,9 +55,8 @@ PHASES = {
     "train": "learning-curve",
     "evaluate": "accuracy",
     "package": "package-costs",
-    "release": "first-results-hub-1",
 }
-"""What goes on after `understand`, and a page that each leaves."""
+"""What goes on after `understand`, up to the release, and a page that each leaves."""
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 QUARTERS = {"00:00", "15:00", "30:00", "45:00"}
 MENU = """
@@ -264,7 +263,8 @@ def test_every_deployment_can_be_read_in_the_ui(workshop: Workshop) -> None:
 
 
 def test_the_worker_takes_a_run_through_each_phase(workshop: Workshop) -> None:
-    workshop.prefect.completes("understand/manual", **workshop.plan())
+    targets = {"release": {"approval": True}}
+    workshop.prefect.completes("understand/manual", **workshop.plan(targets=targets))
     (record,) = workshop.records()
     run = record["run_id"]
     assert (record["status"], record["split"]) == ("open", None)
@@ -276,8 +276,16 @@ def test_the_worker_takes_a_run_through_each_phase(workshop: Workshop) -> None:
         done = workshop.prefect.completes(f"{phase}/manual", run=run)
         assert set(workshop.prefect.artifacts(done["id"])) >= {leaves, "gates", "decision"}
 
+    release = workshop.prefect.start("release/manual", run=run)
+    workshop.prefect.wait(release, "PAUSED")
+    answer = workshop.does("approve", run, "--by", "Ada", "--reason", "it is the first")
+    assert f"run {run} goes on where it was paused" in answer.err
+    workshop.prefect.wait(release, "COMPLETED")
+    assert "first-results-hub-1" in workshop.prefect.artifacts(release)
+
     (record,) = workshop.records()
     assert record["status"] == "deployed", record["reason"]
+    assert record["approval"]["reason"] == "it is the first"
     assert record["deployment"]["status"] == "SUCCEEDED"
     assert [gate["name"] for gate in record["gates"]] == list(
         dict.fromkeys(gate["name"] for gate in record["gates"])
@@ -317,29 +325,37 @@ def test_the_form_says_what_is_wrong_and_nothing_runs(workshop: Workshop, page: 
     assert len(workshop.prefect.runs_of("cycle/manual")) == before
 
 
-@pytest.mark.browser
-def test_a_run_is_started_by_the_form_and_does_no_job_twice(
-    workshop: Workshop,
-    page: Page,
-    request: pytest.FixtureRequest,
-    record_property: Callable[[str, object], None],
-) -> None:
-    """A whole cycle over the same data as above: it is at the gates in seconds."""
-    before = attempts(workshop.person.home)
+def start_by_the_form(workshop: Workshop, page: Page, renew: bool) -> None:
+    """Fill it in, submit it, and look at the run until it is completed."""
     open_form(workshop, page)
     for label, value in (TRAINING | DEVICE).items():
         page.fill(f"{label.replace('_', ' ').title()} (", str(value))
-    page.fill("Data (", workshop.data)
-    if request.config.getoption("--renew-docs"):
-        page.fill("Data (", "folder:/data/pictures")
+    page.fill("Data (", "folder:/data/pictures")
+    if renew:
         page.screenshot(PROJECT / "docs/images/ui-form.png")
-        page.fill("Data (", workshop.data)
+    page.fill("Data (", workshop.data)
 
     page.press("Submit")
     page.press("View run")
 
     page.wait_for("location.pathname.startsWith('/runs/flow-run/')")
     page.wait_for(STATE.format(state="Completed"), seconds=240)
+
+
+def test_a_run_is_started_by_the_form_and_does_no_job_twice(
+    workshop: Workshop,
+    request: pytest.FixtureRequest,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """A whole cycle over the same data as above: it is at the gates in seconds."""
+    before = attempts(workshop.person.home)
+
+    if PROGRAM:
+        renew = bool(request.config.getoption("--renew-docs"))
+        start_by_the_form(workshop, request.getfixturevalue("page"), renew)
+    else:
+        workshop.prefect.completes("cycle/manual", **workshop.plan())
+
     record = workshop.records()[-1]
     assert record["status"] == "deployed"
     assert attempts(workshop.person.home) == before
@@ -401,7 +417,8 @@ def test_silence_of_the_monitor_is_told(workshop: Workshop) -> None:
 def test_a_refused_run_is_told_once_with_its_reason(workshop: Workshop) -> None:
     targets = {"accuracy": {"min_recall": {"ghost": 1}}, "release": {"approval": True}}
 
-    flow_run = workshop.prefect.start("cycle/manual", **workshop.plan(targets=targets))
+    plan = workshop.plan(targets=targets, thing="hub-2")
+    flow_run = workshop.prefect.start("cycle/manual", **plan)
 
     ended = workshop.prefect.wait(flow_run, "FAILED")
     refused = workshop.records()[-1]
@@ -476,13 +493,9 @@ def test_drift_is_told_and_starts_the_retraining(workshop: Workshop) -> None:
     wait_for(lambda: workshop.prefect.runs_of("retrain/on-drift"))
     (retraining,) = workshop.prefect.runs_of("retrain/on-drift")
     assert retraining["parameters"]["plan"] == {"thing": "hub-1"}
-    wait_for(lambda: workshop.records()[-1]["status"] == "waiting")  # as its model did, above
-    waiting = workshop.records()[-1]["run_id"]
-    answer = workshop.does("approve", waiting, "--by", "Ada", "--reason", "it got dark")
-    assert f"run {waiting} goes on where it was paused" in answer.err
     workshop.prefect.wait(retraining["id"], "COMPLETED")
     record = workshop.records()[-1]
-    assert (record["status"], record["approval"]["reason"]) == ("deployed", "it got dark")
+    assert (record["status"], record["thing"]) == ("deployed", "hub-1")
     assert record["training"]["hyperparameters"]["use_pretrained_model"] == "1"
     assert record["data"]["source"] == workshop.records()[0]["data"]["source"]
 
@@ -503,6 +516,7 @@ def test_down_ends_all_and_up_brings_it_back_as_it_was(workshop: Workshop) -> No
         *("stopped", "prefect-worker"),
         *("stopped", "reports"),
         *("stopped", "thing-hub-1"),
+        *("stopped", "thing-hub-2"),
         *("stopped", "cloud"),
         *("stopped", "prefect-server"),
     ]
