@@ -37,6 +37,8 @@ WORKS = (
     *("--pool", POOL, "--type", "process", "--name", "workshop", "--install-policy", "never"),
 )
 OURS = "the server of this home"  # its address may change, its database does not
+DATABASE_SECONDS = "60"
+"""Prefect's own 10 are too few for its SQLite on a busy machine: its UI then says "Oops"."""
 TICK_SECONDS = 0.05
 QUERY_SECONDS = "5"
 """How often the worker asks for work; Prefect's own 10 feel long to a person who waits."""
@@ -144,11 +146,16 @@ class Workshop:
         return process, fresh
 
     def _server_environment(self, url: str, port: int) -> dict[str, str]:
-        return self._environment(url) | {
-            "PREFECT_SERVER_API_HOST": "127.0.0.1",
-            "PREFECT_SERVER_API_PORT": str(port),
-            "PREFECT_SERVER_UI_API_URL": url,
-        }
+        patient = {"PREFECT_SERVER_DATABASE_TIMEOUT": DATABASE_SECONDS}
+        return (
+            patient
+            | self._environment(url)
+            | {
+                "PREFECT_SERVER_API_HOST": "127.0.0.1",
+                "PREFECT_SERVER_API_PORT": str(port),
+                "PREFECT_SERVER_UI_API_URL": url,
+            }
+        )
 
     def _environment(self, url: str) -> dict[str, str]:
         """The caller's, with what must not depend on the folder that a process works in."""
