@@ -78,6 +78,7 @@ from tasks.run_artifacts import (
     show_decision,
     show_device,
     show_model,
+    show_split,
     show_training,
 )
 from tasks.self_test import TOLERANCE, choose_self_test
@@ -180,6 +181,7 @@ def prepare(this: Cycle, dataset: Dataset) -> tuple[Split, PackedData]:
     with stage(run, "split"):
         split = split_data(dataset, plan.split, run.folder)
         note(run, split=_facts(split, "table"))
+        show_split(run)
     this.pass_gates(check_leakage(dataset, split))
     width, height = plan.training.width, plan.training.height
     with stage(run, "pack"):

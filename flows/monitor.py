@@ -41,5 +41,5 @@ def monitor(plan: MonitorPlan = MonitorPlan()) -> MonitorReport:
 
     windows = read_windows(statistics_store(settings), home, plan.thing)
     report = check_windows(home, windows, plan.limits)
-    show_drift(report)
+    show_drift(home, report)
     return remember_windows(home, windows, report)

@@ -11,7 +11,8 @@ from backends.errors import InvalidInputError
 from backends.settings import load_settings
 from flows import cycle as parts
 from flows.approval import GATE
-from flows.cycle import Cycle, about, begin, open_run
+from flows.cycle import Cycle, about, begin, open_run, outcome
+from flows.outcome_state import ends_saying
 from flows.plan import CyclePlan
 from tasks.deployment import Package
 from tasks.handover import hand_over, has_handed_over, take_over, withdraw
@@ -57,7 +58,8 @@ class PhasePlan(BaseModel):
     override: tuple[str, ...] = Field((), description="Gates that may not stop it, by name.")
 
 
-@flow(name="understand", flow_run_name="understand {plan.data}")
+@flow(name="understand", flow_run_name="understand {plan.source_name}")
+@ends_saying(outcome)
 def understand(plan: CyclePlan) -> str:
     """CRISP-DM 2, alone: ingest and validate; gives back a run that `prepare` can go on with.
 
@@ -72,36 +74,42 @@ def understand(plan: CyclePlan) -> str:
 
 
 @flow(name="prepare", flow_run_name="prepare {plan.run}")
+@ends_saying(outcome)
 def prepare(plan: PhasePlan) -> str:
     """CRISP-DM 3, alone: split and pack the data of a run that `understand` made."""
     return _go_on(plan, ("prepare",))
 
 
 @flow(name="train", flow_run_name="train {plan.run}")
+@ends_saying(outcome)
 def train(plan: PhasePlan) -> str:
     """CRISP-DM 4, alone: train a candidate on what `prepare` packed."""
     return _go_on(plan, ("train",))
 
 
 @flow(name="evaluate", flow_run_name="evaluate {plan.run}")
+@ends_saying(outcome)
 def evaluate(plan: PhasePlan) -> str:
     """CRISP-DM 5, alone: judge what `train` trained, also against the champion."""
     return _go_on(plan, ("evaluate",))
 
 
 @flow(name="package", flow_run_name="package {plan.run}")
+@ends_saying(outcome)
 def package(plan: PhasePlan) -> str:
     """CRISP-DM 6, first half, alone: compile what `evaluate` let pass, and verify the package."""
     return _go_on(plan, ("package",))
 
 
 @flow(name="release", flow_run_name="release {plan.run}")
+@ends_saying(outcome)
 def release(plan: PhasePlan) -> str:
     """CRISP-DM 6, second half, alone: deploy what `package` verified, and ask the device."""
     return _go_on(plan, ("release",))
 
 
 @flow(name="resume", flow_run_name="resume {plan.run}")
+@ends_saying(outcome)
 def resume(plan: PhasePlan) -> str:
     """Go on with a run from where it failed, was refused, waited or was left open, to its end."""
     run = open_run(load_settings(), plan.run)

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from backends.errors import InvalidInputError
 from backends.settings import load_settings
 from edge.contract import THING_NAME
-from flows.cycle import cycle
+from flows.cycle import cycle, outcome
+from flows.outcome_state import ends_saying
 from flows.plan import CyclePlan
 from tasks.handover import has_handed_over, take_over
 from tasks.recording import Run, read_record
@@ -23,6 +24,7 @@ class RetrainPlan(BaseModel):
 
 
 @flow(name="retrain", flow_run_name="retrain for {plan.thing}")
+@ends_saying(outcome)
 def retrain(plan: RetrainPlan = RetrainPlan()) -> str:
     """A full cycle like the last that was deployed to the device; gives back its run.
 

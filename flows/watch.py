@@ -6,7 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from backends.connect import local_fleet
 from backends.settings import load_settings
 from flows.announcing import announce_drift
-from flows.monitor import MonitorPlan, monitor
+from flows.monitor import MonitorPlan, finding, monitor
+from flows.outcome_state import ends_saying
 from tasks.monitor_report import MonitorReport
 from tasks.monitoring import monitor_limits
 from tasks.recording import targets_of
@@ -20,7 +21,13 @@ class WatchPlan(BaseModel):
     things: tuple[str, ...] = Field((), description="Thing names; empty: all that there are.")
 
 
+def findings(reports: tuple[MonitorReport, ...]) -> str:
+    """What came of the looks at all devices, a sentence each."""
+    return "; ".join(f"{one.thing}: {finding(one)}" for one in reports) or "there is no device yet"
+
+
 @flow(name="watch", flow_run_name="watch the devices")
+@ends_saying(findings)
 def watch(plan: WatchPlan = WatchPlan()) -> tuple[MonitorReport, ...]:
     """Monitor each device by the limits of what was last deployed to it.
 

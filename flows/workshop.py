@@ -1,4 +1,4 @@
-"""Everything that an operator needs on this machine: Prefect's server and worker, broker, device.
+"""All that an operator needs on this machine: Prefect's server and worker, reports, broker, device.
 
 All are background processes of EDGEWARD_HOME, on loopback; `up` starts what is not there, and
 `down` ends them all.
@@ -7,6 +7,7 @@ All are background processes of EDGEWARD_HOME, on loopback; `up` starts what is 
 import os
 import socket
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from backends.connect import local_fleet
 from backends.errors import BackendBlockedError, BackendUnavailableError
 from backends.local.files import read_json, write_json
 from backends.local.processes import Background, Processes
+from backends.report_pages import HOST, kept_port, serving_process
 from backends.settings import PROJECT, Settings
 from flows.deployments import POOL, deploy_flows
 from flows.prefect_server import (
@@ -28,11 +30,16 @@ from flows.prefect_server import (
 )
 
 WORKER = "prefect-worker"
+REPORTS = "reports"
+REPORTS_SECONDS = 60
 WORKS = (
     *(sys.executable, "-m", "prefect", "worker", "start"),
     *("--pool", POOL, "--type", "process", "--name", "workshop", "--install-policy", "never"),
 )
 OURS = "the server of this home"  # its address may change, its database does not
+DATABASE_SECONDS = "60"
+"""Prefect's own 10 are too few for its SQLite on a busy machine: its UI then says "Oops"."""
+TICK_SECONDS = 0.05
 QUERY_SECONDS = "5"
 """How often the worker asks for work; Prefect's own 10 feel long to a person who waits."""
 
@@ -79,16 +86,19 @@ class Workshop:
         os.environ.setdefault("PREFECT_HOME", str(self._prefect))
         deployed = deploy_flows(self._settings, theirs or OURS)
         _, worker_is_new = self._start(WORKER, WORKS, self._environment(url))
+        reports_are_new = self._ensure_reports(url)
         before = list(self._fleet.started)
         cloud = self._fleet.ensure_cloud()
         device = self._fleet.start_device(thing)
         fresh = set(self._fleet.started) - set(before)
-        endpoint = read_json(self._settings.root / "cloud" / "endpoint.json") or {}
+        home = self._settings.root
+        endpoint = read_json(home / "cloud" / "endpoint.json") or {}
         broker = f"mqtt://{endpoint.get('host')}:{endpoint.get('port')}"
         return [
             Address("Prefect UI", url.removesuffix("/api"), server_is_new),
             Address("deployments", f"{url.removesuffix('/api')}/deployments", deployed),
             Address("worker", f"of the work pool {POOL}", worker_is_new),
+            Address("reports", f"http://{HOST}:{kept_port(home)}", reports_are_new),
             Address("broker", broker, cloud.name in fresh),
             Address("device", thing, device.name in fresh),
         ]
@@ -110,6 +120,19 @@ class Workshop:
         await_health(url, server.is_running, server.log)
         return url, fresh
 
+    def _ensure_reports(self, url: str) -> bool:
+        """Whether the server of the reports was started; it is at its address then."""
+        home = self._settings.root
+        command = [sys.executable, "-m", "backends.local.report_server", "--home", str(home)]
+        server, fresh = self._start(REPORTS, command, self._environment(url))
+        deadline = time.monotonic() + REPORTS_SECONDS
+        while serving_process(home) != server.pid:
+            if not server.is_running() or time.monotonic() > deadline:
+                reason, remedy = "it did not start", f"Read {server.log}."
+                raise BackendUnavailableError("the server of the reports", reason, remedy)
+            time.sleep(TICK_SECONDS)
+        return fresh
+
     def _start(
         self, name: str, command: Sequence[str], environment: Mapping[str, str]
     ) -> tuple[Background, bool]:
@@ -123,11 +146,16 @@ class Workshop:
         return process, fresh
 
     def _server_environment(self, url: str, port: int) -> dict[str, str]:
-        return self._environment(url) | {
-            "PREFECT_SERVER_API_HOST": "127.0.0.1",
-            "PREFECT_SERVER_API_PORT": str(port),
-            "PREFECT_SERVER_UI_API_URL": url,
-        }
+        patient = {"PREFECT_SERVER_DATABASE_TIMEOUT": DATABASE_SECONDS}
+        return (
+            patient
+            | self._environment(url)
+            | {
+                "PREFECT_SERVER_API_HOST": "127.0.0.1",
+                "PREFECT_SERVER_API_PORT": str(port),
+                "PREFECT_SERVER_UI_API_URL": url,
+            }
+        )
 
     def _environment(self, url: str) -> dict[str, str]:
         """The caller's, with what must not depend on the folder that a process works in."""

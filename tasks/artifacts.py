@@ -23,6 +23,8 @@ from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext, get_run_context
 from prefect.exceptions import MissingContextError
 
+from backends.report_pages import page_address
+
 SECONDS_BETWEEN = 5.0
 
 Cell = str | int | float | bool | None
@@ -42,6 +44,18 @@ def leave_table(key: str, rows: Sequence[Mapping[str, Cell]], about: str) -> Non
 
 def leave_link(key: str, url: str, words: str, about: str) -> None:
     _leave(lambda: create_link_artifact(url, words, key=as_key(key), description=about))
+
+
+def leave_page(key: str, home: Path, page: Path, words: str, about: str) -> None:
+    """A link to a page of a run, and the file that it is.
+
+    Browsers follow no link from a page of a server to a file: it leads to where `edgeward up`
+    serves the page, and to the file itself only where it never did.
+    """
+    file = page.absolute()
+    way = f"{about}: the file `{file}` on the machine of the run"
+    served = page_address(home, file)
+    leave_link(key, served or file.as_uri(), words, way)
 
 
 class ProgressBar:
@@ -74,11 +88,6 @@ def tag_run(*tags: str) -> None:
         run = context.flow_run
         run.tags = sorted({*run.tags, *tags})
         _leave(lambda: _retag(run.id, run.tags))
-
-
-def file_link_words(what: str, path: Path) -> str:
-    """Browsers follow no link from a page of a server to a file, so the way there is told too."""
-    return f"{what} of this run: open the file `{path}` in a browser on the machine of the run"
 
 
 def as_key(name: str) -> str:

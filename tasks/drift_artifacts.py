@@ -4,9 +4,8 @@ from pathlib import Path
 
 from tasks.artifacts import (
     as_cell,
-    file_link_words,
-    leave_link,
     leave_markdown,
+    leave_page,
     markdown_table,
     tag_run,
 )
@@ -18,15 +17,14 @@ from tasks.wording import count, figure
 VERDICTS = {True: "ok", False: "**DRIFT**", None: "*not judged*"}
 
 
-def show_drift(report: MonitorReport) -> None:
-    """Leave the report of a thing, and tag the flow run with what it found."""
+def show_drift(home: Path, report: MonitorReport) -> None:
+    """Leave the report of a thing of this home, and tag the flow run with what it found."""
     of = f" in {', '.join(report.drifted)}" if report.drifted else ""
     about = f"Drift report of {report.thing}: {report.status}{of}"
     leave_markdown(f"drift-{report.thing}", _page(report), about)
     if report.data_docs:
-        docs = Path(report.data_docs).absolute()
-        words = file_link_words("The Data Docs", docs)
-        leave_link(f"drift-docs-{report.thing}", docs.as_uri(), "Data Docs", words)
+        key, about = f"drift-docs-{report.thing}", "The Data Docs of this look"
+        leave_page(key, home, Path(report.data_docs), "Data Docs", about)
     versions = dict.fromkeys(check.model_version for check in report.checks)
     tag_run(f"thing:{report.thing}", report.status, *(f"model:{one}" for one in versions if one))
 

@@ -59,6 +59,10 @@ class Run:
     closing: "list[Callable[[Run], None]]" = field(default_factory=list)
 
     @property
+    def home(self) -> Path:
+        return self.folder.parents[1]
+
+    @property
     def record(self) -> Path:
         return self.folder / "run.json"
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.artifacts import (
     as_cell,
-    file_link_words,
-    leave_link,
     leave_markdown,
+    leave_page,
     leave_table,
     markdown_table,
     tag_run,
@@ -64,10 +63,18 @@ def show_data(run: Run, checks: "Sequence[Check]") -> None:
         leave_markdown("data-report", _data_page(data), f"Data: {about} from {data.source}")
     leave_table("data-checks", [_check_row(check) for check in checks], _checks_about(checks))
     if docs := record.get("data_docs"):
-        index = (run.folder / docs).absolute()
-        leave_link(
-            "data-docs", index.as_uri(), "Data Docs", file_link_words("The Data Docs", index)
-        )
+        about = "The Data Docs of this run"
+        leave_page("data-docs", run.home, run.folder / docs, "Data Docs", about)
+
+
+def show_split(run: Run) -> None:
+    """How the pictures were dealt out."""
+    if not (split := read_record(run).get("split")):
+        return
+    parts = [("training", "train"), ("validation", "validation"), ("held out", "test")]
+    rows = [{"part": name, "pictures": split[key]} for name, key in parts]
+    classes = count(len(split["classes"]), "class")
+    leave_table("split", rows, f"Split: {split['test']} pictures of {classes} are held out")
 
 
 def show_training(run: Run) -> None:
@@ -191,7 +198,7 @@ def show_decision(run: Run) -> None:
     page = run.report.absolute()
     _show_deployment(record)
     leave_markdown("decision", _decision_page(record, gates, str(page)), headline(record))
-    leave_link("run-report", page.as_uri(), "report.html", file_link_words("The report", page))
+    leave_page("run-report", run.home, page, "report.html", "The report of this run")
     tag_run(str(record["status"]))
 
 

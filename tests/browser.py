@@ -37,6 +37,30 @@ FLAGS = (
     "--hide-scrollbars",
     "--remote-debugging-port=0",
 )
+PRESS = """
+(said => {{
+  const found = [...document.querySelectorAll("button, a")].filter(
+    one => one.innerText.trim() === said && one.checkVisibility());
+  if (found.length) found.at(-1).click();
+  return found.length > 0;
+}})({words})
+"""
+FIELD = """
+(said => {{
+  const label = [...document.querySelectorAll("label")].find(
+    one => one.innerText.trim().startsWith(said));
+  const around = label && label.closest(".p-label");
+  const field = around && around.querySelector("input, textarea");
+  {then}
+}})({label})
+"""
+FOCUS = """
+  if (!field) return false;
+  field.scrollIntoView({block: "center"});
+  field.focus();
+  field.select();
+  return true;
+"""
 START_SECONDS = 60
 SHOW_SECONDS = 60
 
@@ -77,6 +101,20 @@ class Page:
 
     def wait_for_text(self, text: str) -> None:
         self.wait_for(f"!!document.body && document.body.innerText.includes({json.dumps(text)})")
+
+    def press(self, words: str) -> None:
+        """Press the button or the link that says just this, once there is one."""
+        self.wait_for(PRESS.format(words=json.dumps(words)))
+
+    def fill(self, label: str, text: str) -> None:
+        """Type into the field whose label begins so, in place of what is there."""
+        said = json.dumps(label)
+        deadline = time.monotonic() + SHOW_SECONDS
+        self.wait_for(FIELD.format(label=said, then=FOCUS))
+        while self.evaluate(FIELD.format(label=said, then="return field.value")) != text:
+            assert time.monotonic() < deadline, f"{label} does not take {text!r}"
+            self.evaluate(FIELD.format(label=said, then=FOCUS))  # what was typed may be drawn late
+            self.call("Input.insertText", text=text)
 
     def screenshot(self, path: Path, whole: bool = False) -> Path:
         """Save what is shown as a PNG; `whole`: the page to its end."""

@@ -18,6 +18,22 @@ from backends.settings import PROJECT
 from tests.leftovers import end_leftovers, mark_session
 from tests.tiny_model import compile_for, deadly, tiny_model
 
+TESTS = Path(__file__).parent
+LONGEST = (
+    "flows/test_operating.py",
+    "flows/test_cycle.py",
+    "backends/aws/test_promises.py",
+    "architecture/test_no_key_is_decoration.py",
+    "flows/test_going_on.py",
+    "backends/aws/test_full_cycle.py",
+    "flows/test_run_inspection.py",
+    "flows/test_own_server.py",
+    "flows/test_fleet_commands.py",
+    "flows/test_phases.py",
+    "backends/test_fleet.py",
+    "device/test_component.py",
+    "backends/aws/test_trainer.py",
+)
 __all__ = ["compile_for", "deadly", "tiny_model"]
 
 
@@ -46,6 +62,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--renew-docs", action="store_true", help="Write what tests measure into the docs."
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take minutes are begun first: at the end all would wait for the last one."""
+    first = {name: turn for turn, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: first.get(str(item.path.relative_to(TESTS)), len(first)))
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from backends.settings import PROJECT
-from tests.flows.test_cycle import QUICK, Answer, Person, draw_patterns, left_running
+from tests.flows.test_cycle import LONE, QUICK, Answer, Person, draw_patterns, left_running
 from tests.flows.test_operating import attempts
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("jobs_python", "device_python")]
@@ -138,7 +138,7 @@ def at_a_terminal(
         process = subprocess.Popen(
             [sys.executable, "-m", "flows", *arguments],
             cwd=PROJECT,
-            env=os.environ | {"EDGEWARD_HOME": str(person.home)},
+            env=os.environ | LONE | {"EDGEWARD_HOME": str(person.home)},
             stdin=theirs,
             stdout=stream,
             stderr=theirs,

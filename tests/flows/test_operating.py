@@ -4,7 +4,6 @@ The tests share what `edgeward up` started, and are in the order in which they t
 """
 
 import json
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,9 +16,9 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-import yaml
 
 from backends.settings import PROJECT
+from tests.browser import PROGRAM, Page, browser
 from tests.flows.test_cycle import (
     Answer,
     Person,
@@ -35,7 +34,8 @@ pytestmark = [
     pytest.mark.usefixtures("jobs_python", "device_python"),
 ]
 
-TRAINING = {"epochs": 6, "image_shape": "3,16,16", "mini_batch_size": 8}
+TRAINING = {"epochs": 10, "image_shape": "3,16,16", "mini_batch_size": 8}
+PICTURES = 20  # of each class: so few that nobody starts processes to read them
 DEVICE = {"known_pictures": 6, "statistics_interval": 2}
 DEPLOYMENTS = [
     "cycle/manual",
@@ -50,7 +50,26 @@ DEPLOYMENTS = [
     "understand/nightly",
     "watch/scheduled",
 ]
+PHASES = {
+    "prepare": "split",
+    "train": "learning-curve",
+    "evaluate": "accuracy",
+    "package": "package-costs",
+}
+"""What goes on after `understand`, up to the release, and a page that each leaves."""
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+QUARTERS = {"00:00", "15:00", "30:00", "45:00"}
+SAID = "(/View run|Something went wrong/.exec(document.body.innerText) || [''])[0]"
+MENU = """
+(() => {
+  const menu = document.querySelector(".flow-run-menu button");
+  if (menu) menu.click();
+  return !!menu;
+})()
+"""
+STATE = """
+[...document.querySelectorAll(".state-badge")].some(one => one.innerText.trim() === "{state}")
+"""
 
 
 @dataclass
@@ -108,6 +127,11 @@ class Prefect:
         found: list[dict[str, Any]] = self.post("flow_runs/filter", **of)
         return found
 
+    def artifacts(self, flow_run: str) -> dict[str, str]:
+        """The id of each that the run has left, by its key."""
+        of = {"artifacts": {"flow_run_id": {"any_": [flow_run]}}}
+        return {str(one["key"]): str(one["id"]) for one in self.post("artifacts/filter", **of)}
+
     def wait(self, flow_run: str, *states: str) -> dict[str, Any]:
         """The run, once it is in one of `states` (by default: has ended)."""
         wanted = states or ENDED
@@ -131,6 +155,10 @@ class Workshop:
     first: Answer
     prefect: Prefect
     environment: Mapping[str, str]
+
+    @property
+    def ui(self) -> str:
+        return self.prefect.url.removesuffix("/api")
 
     @property
     def data(self) -> str:
@@ -174,7 +202,7 @@ def sink() -> Iterator[Sink]:
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory: pytest.TempPathFactory, sink: Sink) -> Iterator[Workshop]:
     folder = tmp_path_factory.mktemp("operator")
-    draw_patterns(folder / "pictures", 48)
+    draw_patterns(folder / "pictures", PICTURES)
     person = Person(folder / "home", folder / "pictures")
     environment = {
         "EDGEWARD_PREFECT__PORT": "0",
@@ -193,8 +221,8 @@ def workshop(tmp_path_factory: pytest.TempPathFactory, sink: Sink) -> Iterator[W
 
 
 def test_one_command_starts_everything_on_this_machine_only(workshop: Workshop) -> None:
-    named = [line.split("  ")[0].strip() for line in workshop.first.err.splitlines()[:5]]
-    assert named == ["Prefect UI", "deployments", "worker", "broker", "device"]
+    named = [line.split("  ")[0].strip() for line in workshop.first.err.splitlines()[:6]]
+    assert named == ["Prefect UI", "deployments", "worker", "reports", "broker", "device"]
     assert workshop.prefect.url.removesuffix("/api") in workshop.first.err
 
     addresses = {
@@ -213,7 +241,7 @@ def test_a_second_time_changes_nothing(workshop: Workshop) -> None:
 
     again = workshop.does("up")
 
-    assert again.err.count("(as it was)") == 5, again.err
+    assert again.err.count("(as it was)") == 6, again.err
     assert {process.pid for process in left_running(workshop.person.home)} == before
     assert {name: workshop.prefect.deployment(name)["updated"] for name in DEPLOYMENTS} == updated
 
@@ -235,37 +263,9 @@ def test_every_deployment_can_be_read_in_the_ui(workshop: Workshop) -> None:
     assert cycle["definitions"]["CyclePlan"]["properties"]["thing"]["description"]
 
 
-def test_the_same_file_deploys_to_a_server_with_prefects_own_command(workshop: Workshop) -> None:
-    import subprocess
-    import sys
-
-    environment = os.environ | {"PREFECT_API_URL": workshop.prefect.url, "DO_NOT_TRACK": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
-        cwd=PROJECT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    written = yaml.safe_load((PROJECT / "prefect.yaml").read_text())["deployments"]
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("successfully created") == len(written) == len(DEPLOYMENTS)
-
-
-def test_a_plan_that_cannot_be_is_refused_before_it_runs(workshop: Workshop) -> None:
-    cycle = workshop.prefect.deployment("cycle/manual")["id"]
-    body = {"parameters": {"plan": {"thing": "two words"}}}
-
-    answer = workshop.prefect.ask("POST", f"deployments/{cycle}/create_flow_run", body)
-
-    assert answer.status_code in (409, 422), answer.text
-    assert "two words" in answer.text
-
-
 def test_the_worker_takes_a_run_through_each_phase(workshop: Workshop) -> None:
-    workshop.prefect.completes("understand/manual", **workshop.plan())
+    targets = {"release": {"approval": True}}
+    workshop.prefect.completes("understand/manual", **workshop.plan(targets=targets))
     (record,) = workshop.records()
     run = record["run_id"]
     assert (record["status"], record["split"]) == ("open", None)
@@ -273,11 +273,20 @@ def test_the_worker_takes_a_run_through_each_phase(workshop: Workshop) -> None:
     early = workshop.prefect.wait(workshop.prefect.start("train/manual", run=run), "FAILED")
     assert "prepare" in early["state"]["message"]
 
-    for phase in ("prepare", "train", "evaluate", "package", "release"):
-        workshop.prefect.completes(f"{phase}/manual", run=run)
+    for phase, leaves in PHASES.items():
+        done = workshop.prefect.completes(f"{phase}/manual", run=run)
+        assert set(workshop.prefect.artifacts(done["id"])) >= {leaves, "gates", "decision"}
+
+    release = workshop.prefect.start("release/manual", run=run)
+    workshop.prefect.wait(release, "PAUSED")
+    answer = workshop.does("approve", run, "--by", "Ada", "--reason", "it is the first")
+    assert f"run {run} goes on where it was paused" in answer.err
+    workshop.prefect.wait(release, "COMPLETED")
+    assert "first-results-hub-1" in workshop.prefect.artifacts(release)
 
     (record,) = workshop.records()
     assert record["status"] == "deployed", record["reason"]
+    assert record["approval"]["reason"] == "it is the first"
     assert record["deployment"]["status"] == "SUCCEEDED"
     assert [gate["name"] for gate in record["gates"]] == list(
         dict.fromkeys(gate["name"] for gate in record["gates"])
@@ -285,48 +294,127 @@ def test_the_worker_takes_a_run_through_each_phase(workshop: Workshop) -> None:
     assert wait_for(lambda: "train failed" in workshop.sink.subjects())
 
 
-def test_nothing_is_packed_or_trained_twice(
-    workshop: Workshop, record_property: Callable[[str, object], None]
-) -> None:
-    """A whole cycle over the same data: it is at the gates in seconds."""
-    before = attempts(workshop.person.home)
-    started = time.monotonic()
+@pytest.fixture(scope="module")
+def page(workshop: Workshop) -> Iterator[Page]:
+    """Prefect's UI in a browser."""
+    if PROGRAM is None:
+        pytest.skip("no Chromium on this machine")
+    with browser() as page:
+        page.look(1280, 1000)
+        yield page
 
-    workshop.prefect.completes("cycle/manual", **workshop.plan())
+
+def open_form(workshop: Workshop, page: Page) -> None:
+    """From the deployment's page to the form, by its buttons."""
+    cycle = workshop.prefect.deployment("cycle/manual")["id"]
+    page.open(f"{workshop.ui}/deployments/deployment/{cycle}")
+    page.press("Run")
+    page.press("Custom run")
+    page.wait_for_text("Image Shape")
+
+
+@pytest.mark.browser
+def test_the_form_says_what_is_wrong_and_nothing_runs(workshop: Workshop, page: Page) -> None:
+    before = len(workshop.prefect.runs_of("cycle/manual"))
+    open_form(workshop, page)
+    page.fill("Thing", "two words")
+
+    page.press("Submit")
+
+    page.wait_for_text("Validation failed for field 'plan.thing'")
+    page.wait_for_text("'two words' does not match")
+    assert len(workshop.prefect.runs_of("cycle/manual")) == before
+
+
+def submit_form(workshop: Workshop, page: Page, renew: bool) -> str:
+    """Fill it in and submit it; what the UI says then."""
+    open_form(workshop, page)
+    for label, value in (TRAINING | DEVICE).items():
+        page.fill(f"{label.replace('_', ' ').title()} (", str(value))
+    page.fill("Data (", "folder:/data/pictures")
+    if renew:
+        page.screenshot(PROJECT / "docs/images/ui-form.png")
+    page.fill("Data (", workshop.data)
+
+    page.press("Submit")
+    return str(page.wait_for(SAID))
+
+
+def start_by_the_form(workshop: Workshop, page: Page, renew: bool) -> None:
+    """Start a run, and look at it until it is completed."""
+    deadline = time.monotonic() + 240
+    while submit_form(workshop, page, renew) != "View run":  # a busy server asks for another try
+        assert time.monotonic() < deadline, "the server stays busy"
+    page.press("View run")
+    page.wait_for("location.pathname.startsWith('/runs/flow-run/')")
+    page.wait_for(STATE.format(state="Completed"), seconds=240)
+
+
+def test_a_run_is_started_by_the_form_and_does_no_job_twice(
+    workshop: Workshop,
+    request: pytest.FixtureRequest,
+    record_property: Callable[[str, object], None],
+) -> None:
+    """A whole cycle over the same data as above: it is at the gates in seconds."""
+    before = attempts(workshop.person.home)
+
+    if PROGRAM:
+        renew = bool(request.config.getoption("--renew-docs"))
+        start_by_the_form(workshop, request.getfixturevalue("page"), renew)
+    else:
+        workshop.prefect.completes("cycle/manual", **workshop.plan())
 
     record = workshop.records()[-1]
     assert record["status"] == "deployed"
     assert attempts(workshop.person.home) == before
-    up_to_the_gates = sum(
-        record["stages"][name]
-        for name in ("ingest", "validate", "split", "pack", "train", "evaluate", "compile")
-    )
-    record_property("seconds", up_to_the_gates)
-    print(f"up to the gates: {up_to_the_gates:.1f} s of {time.monotonic() - started:.1f} s")
-    assert up_to_the_gates < 60, record["stages"]
+    stages = ("ingest", "validate", "split", "pack", "train", "evaluate", "compile")
+    record_property("seconds", sum(record["stages"][name] for name in stages))
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("key", "link", "text"),
+    [
+        ("run-report", "report.html", "hub-1 now runs model version"),
+        ("data-docs", "Data Docs", "Data validation"),
+    ],
+)
+def test_a_link_of_a_run_opens_in_the_browser(
+    workshop: Workshop, page: Page, key: str, link: str, text: str
+) -> None:
+    (run, *_) = workshop.prefect.runs_of("cycle/manual")
+    page.open(f"{workshop.ui}/artifacts/artifact/{workshop.prefect.artifacts(run['id'])[key]}")
+    page.wait_for(f"[...document.links].some(one => one.innerText.trim() === {json.dumps(link)})")
+    page.evaluate("[...document.links].forEach(one => one.removeAttribute('target'))")
+
+    page.press(link)  # in this tab, where we see it
+
+    page.wait_for("!location.href.startsWith(" + json.dumps(workshop.ui) + ")")
+    page.wait_for_text(text)
+    assert page.evaluate("location.protocol") == "http:"
 
 
 def test_a_schedule_fires_by_itself_and_a_paused_one_does_not(workshop: Workshop) -> None:
     prefect = workshop.prefect
     watch = prefect.deployment("watch/scheduled")
     (usual,) = watch["schedules"]
-    assert usual["schedule"]["cron"] == "*/15 * * * *"
-    assert usual["active"] is True
+    assert (usual["schedule"]["cron"], usual["active"]) == ("*/15 * * * *", True)
     (nightly,) = prefect.deployment("understand/nightly")["schedules"]
     assert nightly["schedule"]["cron"] == "30 2 * * *"
-    often = {"schedule": {"interval": 5}, "active": True}
-    prefect.post(f"deployments/{watch['id']}/schedules", [often])
+    planned = [run for run in prefect.runs_of("watch/scheduled") if run["auto_scheduled"]]
+    assert {run["expected_start_time"][14:19] for run in planned} <= QUARTERS
+    assert planned, "`up` is enough for the next looks to be planned"
 
-    wait_for(lambda: len(completed(prefect, "watch/scheduled")) >= 2)
+    often = {"schedule": {"interval": 15}, "active": True}
+    prefect.post(f"deployments/{watch['id']}/schedules", [often])
+    wait_for(lambda: completed(prefect, "watch/scheduled"))
     prefect.post(f"deployments/{watch['id']}/pause_deployment")
 
-    fired = completed(prefect, "watch/scheduled")
-    assert all(run["auto_scheduled"] for run in fired)
+    assert all(run["auto_scheduled"] for run in completed(prefect, "watch/scheduled"))
+    (fired, *_) = completed(prefect, "watch/scheduled")
+    assert fired["state"]["message"].startswith("hub-1: ")
     wait_for(lambda: not under_way(prefect, "watch/scheduled"))
     assert [r for r in prefect.runs_of("watch/scheduled") if r["state_type"] == "SCHEDULED"] == []
-    paused = len(prefect.runs_of("watch/scheduled"))
-    prefect.completes("understand/nightly", **workshop.plan())  # takes longer than the interval
-    assert len(prefect.runs_of("watch/scheduled")) == paused
 
 
 def test_silence_of_the_monitor_is_told(workshop: Workshop) -> None:
@@ -334,35 +422,34 @@ def test_silence_of_the_monitor_is_told(workshop: Workshop) -> None:
     assert wait_for(lambda: "Nobody looks at the devices" in workshop.sink.subjects())
 
 
-def test_a_refused_run_is_told_with_its_reason_and_can_go_on(
-    workshop: Workshop,
-) -> None:
-    targets = {"accuracy": {"min_recall": {"ghost": 1}}}
+def test_a_refused_run_is_told_once_with_its_reason(workshop: Workshop) -> None:
+    targets = {"accuracy": {"min_recall": {"ghost": 1}}, "release": {"approval": True}}
 
-    flow_run = workshop.prefect.start("cycle/manual", **workshop.plan(targets=targets))
+    plan = workshop.plan(targets=targets, thing="hub-2")
+    flow_run = workshop.prefect.start("cycle/manual", **plan)
 
-    workshop.prefect.wait(flow_run, "FAILED")
+    ended = workshop.prefect.wait(flow_run, "FAILED")
     refused = workshop.records()[-1]
     assert refused["status"] == "refused"
+    assert ended["state"]["name"] == "Refused"
+    assert "ghost has no held-out picture" in ended["state"]["message"]
     wait_for(lambda: f"A gate refused run {refused['run_id']}" in workshop.sink.subjects())
     (message,) = [m for m in workshop.sink.heard if refused["run_id"] in m["subject"]]
     assert "ghost has no held-out picture" in message["body"]
     assert "report.html" in message["body"]
 
-    gate = ["model.recall"]
-    workshop.prefect.completes("resume/manual", run=refused["run_id"], override=gate)
-    assert workshop.records()[-1]["status"] == "deployed"
 
-
-def test_a_release_waits_for_the_form_in_the_ui(workshop: Workshop) -> None:
-    targets = {"release": {"approval": True}}
-    flow_run = workshop.prefect.start("cycle/manual", **workshop.plan(targets=targets))
+def test_it_goes_on_past_the_gate_and_waits_for_the_form_in_the_ui(workshop: Workshop) -> None:
+    refused = workshop.records()[-1]["run_id"]
+    plan = {"run": refused, "override": ["model.recall"]}
+    flow_run = workshop.prefect.start("resume/manual", **plan)
     workshop.prefect.wait(flow_run, "PAUSED")
     waiting = workshop.records()[-1]
-    assert waiting["status"] == "waiting"
+    assert (waiting["run_id"], waiting["status"]) == (refused, "waiting")
     assert waiting["deployment"] is None
-    subject = f"Run {waiting['run_id']} waits for approval"
+    subject = f"Run {refused} waits for approval"
     wait_for(lambda: subject in workshop.sink.subjects())
+    assert "cycle failed" not in workshop.sink.subjects(), "the refusal was told, and once"
 
     given = {"approver": "Ada", "reason": "seen at the front door"}
     workshop.prefect.post(f"flow_runs/{flow_run}/resume", run_input=given)
@@ -376,13 +463,17 @@ def test_a_release_waits_for_the_form_in_the_ui(workshop: Workshop) -> None:
     assert "Ada approves: seen at the front door" in report
 
 
-def test_a_cancelled_run_ends_its_jobs(workshop: Workshop) -> None:
+def test_a_cancelled_run_ends_its_jobs(workshop: Workshop, request: pytest.FixtureRequest) -> None:
+    """By the button, where there is a browser to press it in."""
     plan = workshop.plan(training={**TRAINING, "epochs": 300, "seed": 9})
     flow_run = workshop.prefect.start("cycle/manual", **plan)
     wait_for(lambda: epochs_trained(workshop.person.home) >= 1)
 
-    state = {"type": "CANCELLING", "name": "Cancelling"}
-    workshop.prefect.post(f"flow_runs/{flow_run}/set_state", state=state)
+    if PROGRAM:
+        press_cancel(request.getfixturevalue("page"), f"{workshop.ui}/runs/flow-run/{flow_run}")
+    else:
+        state = {"type": "CANCELLING", "name": "Cancelling"}
+        workshop.prefect.post(f"flow_runs/{flow_run}/set_state", state=state)
 
     workshop.prefect.wait(flow_run, "CANCELLED")
     wait_for(lambda: jobs_running(workshop.person.home) == [])
@@ -410,13 +501,9 @@ def test_drift_is_told_and_starts_the_retraining(workshop: Workshop) -> None:
     wait_for(lambda: workshop.prefect.runs_of("retrain/on-drift"))
     (retraining,) = workshop.prefect.runs_of("retrain/on-drift")
     assert retraining["parameters"]["plan"] == {"thing": "hub-1"}
-    wait_for(lambda: workshop.records()[-1]["status"] == "waiting")  # as its model did, above
-    waiting = workshop.records()[-1]["run_id"]
-    answer = workshop.does("approve", waiting, "--by", "Ada", "--reason", "it got dark")
-    assert f"run {waiting} goes on where it was paused" in answer.err
     workshop.prefect.wait(retraining["id"], "COMPLETED")
     record = workshop.records()[-1]
-    assert (record["status"], record["approval"]["reason"]) == ("deployed", "it got dark")
+    assert (record["status"], record["thing"]) == ("deployed", "hub-1")
     assert record["training"]["hyperparameters"]["use_pretrained_model"] == "1"
     assert record["data"]["source"] == workshop.records()[0]["data"]["source"]
 
@@ -435,7 +522,9 @@ def test_down_ends_all_and_up_brings_it_back_as_it_was(workshop: Workshop) -> No
     down = workshop.does("down")
     assert down.err.split() == [
         *("stopped", "prefect-worker"),
+        *("stopped", "reports"),
         *("stopped", "thing-hub-1"),
+        *("stopped", "thing-hub-2"),
         *("stopped", "cloud"),
         *("stopped", "prefect-server"),
     ]
@@ -462,6 +551,15 @@ def test_a_taken_port_is_named_and_nothing_is_left(tmp_path: Path) -> None:
     assert f"port {port} is taken" in answer.err
     assert "EDGEWARD_PREFECT__PORT" in answer.err
     assert left_running(person.home) == []
+
+
+def press_cancel(page: Page, run: str) -> None:
+    page.open(run)
+    page.wait_for(STATE.format(state="Running"))
+    page.wait_for(MENU)
+    page.press("Cancel")  # in the menu
+    page.wait_for_text("Cancel Flow Run")
+    page.press("Confirm")
 
 
 def server_of(workshop: Workshop) -> Prefect:

@@ -6,8 +6,6 @@ the command line against one server. Screenshots are kept where SCREENSHOTS says
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +14,6 @@ from typing import Any
 import httpx
 import pytest
 
-from backends.settings import PROJECT
 from tests.browser import PROGRAM, Page, browser
 from tests.flows.test_cycle import Person, draw_patterns, left_running
 from tests.tasks.windows import seen, store
@@ -28,16 +25,6 @@ pytestmark = [
     pytest.mark.skipif(PROGRAM is None, reason="no Chromium on this machine"),
 ]
 
-SERVER = """
-import os, sys
-from pathlib import Path
-from flows.prefect_server import prefect_server
-
-with prefect_server(Path(sys.argv[1])) as ready:
-    ready()
-    print(os.environ["PREFECT_API_URL"], flush=True)
-    sys.stdin.readline()
-"""
 WHOLE = """
 document.images.length >= {number} &&
 [...document.images].every(image => image.complete && image.naturalWidth > 0)
@@ -84,24 +71,6 @@ class Seen:
         found: list[dict[str, Any]] = answer.raise_for_status().json()
         assert found, f"no {what} for {wanted}"
         return found
-
-
-@pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Prefect server that outlives the runs, as one of `make up` does."""
-    usual = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVER, str(tmp_path_factory.mktemp("server"))],
-        cwd=PROJECT,
-        env=usual | {"PYTHONPATH": str(PROJECT)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    yield process.stdout.readline().strip()
-    process.communicate("\n", timeout=60)
-    assert process.returncode == 0
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import Artifact, FlowRun
 from prefect.context import FlowRunContext
 
+from backends.report_pages import keep_port
 from backends.settings import PROJECT
 from expectations.check import Check
 from tasks import artifacts
@@ -32,6 +33,7 @@ from tasks.run_artifacts import (
     show_decision,
     show_device,
     show_model,
+    show_split,
     show_training,
 )
 from tests.tasks import records
@@ -86,7 +88,14 @@ def shown(folder: Path, record: Record) -> Left:
 
     def leave() -> None:
         show_data(run, CHECKS)
-        for show in (show_training, show_accuracy, show_costs, show_model, show_device):
+        for show in (
+            show_split,
+            show_training,
+            show_accuracy,
+            show_costs,
+            show_model,
+            show_device,
+        ):
             show(run)
         show_decision(run)
 
@@ -103,6 +112,7 @@ def test_every_phase_leaves_what_it_found(deployed: Left) -> None:
         "data-report",
         "data-checks",
         "data-docs",
+        "split",
         "learning-curve",
         "accuracy",
         "package-costs",
@@ -176,6 +186,20 @@ def test_a_run_that_ended_at_once_leaves_its_decision_and_no_empty_pages(tmp_pat
 
     assert set(left.by_key) == {"decision", "run-report"}
     assert "the disk is full" in left.text("decision").lower()
+
+
+def test_a_link_leads_to_where_up_serves_the_page_and_else_to_the_file(tmp_path: Path) -> None:
+    run = Run("one", tmp_path / "runs" / "one")
+    records.make_full_run(run.folder, records.deployed())
+
+    alone = left_by(lambda: show_decision(run))
+    keep_port(tmp_path, 4321)
+    served = left_by(lambda: show_decision(run))
+
+    assert alone.text("run-report") == f"[report.html]({run.report.as_uri()})"
+    assert served.text("run-report") == "[report.html](http://127.0.0.1:4321/runs/one/report.html)"
+    for left in (alone, served):
+        assert f"`{run.report}`" in str(left.by_key["run-report"].description)
 
 
 def test_names_that_people_gave_are_no_mark_up(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from tests.fakes.greengrass_server import GreengrassServer
 from tests.fakes.iot_broker import IotBroker
 from tests.fakes.rule_engine import RuleEngine, follow
 from tests.fakes.sagemaker_player import SageMakerPlayer
-from tests.flows.test_cycle import QUICK, draw_patterns
+from tests.flows.test_cycle import LONE, QUICK, draw_patterns
 
 pytestmark = [pytest.mark.slow, pytest.mark.jobs, pytest.mark.device]
 
@@ -75,7 +75,7 @@ def cloud(
     ):
         certificate, key = broker.authority.client
         endpoints = {**settings.endpoint_urls, "sagemaker": sagemaker.url}
-        environment = {
+        environment = LONE | {
             "EDGEWARD_HOME": str(home),
             "EDGEWARD_BACKEND__KIND": "aws",
             "EDGEWARD_AWS__REGION": settings.region,

@@ -130,7 +130,7 @@ class Works:
 def works(kind: str, request: pytest.FixtureRequest, jobs_python: Path, tmp_path: Path) -> Works:
     home = tmp_path / "home"
     if kind == "local":
-        jobs = LocalJobs(home, jobs_python, 300)
+        jobs = LocalJobs(home, jobs_python, 300, threads=1)
         done = lambda: len(list(home.glob("jobs/*/log.txt")))  # noqa: E731
         return Works(LocalTrainer(jobs), LocalCompiler(jobs, ""), done)
     player: SageMakerPlayer = request.getfixturevalue("sagemaker")
