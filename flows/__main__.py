@@ -15,7 +15,13 @@ from typing import Annotated, Any, Literal
 import typer
 
 from backends.errors import EdgewardError, GateRefusedError
-from flows import aws_commands, fleet_commands, operating_commands, variant_commands
+from flows import (
+    aws_commands,
+    fleet_commands,
+    label_commands,
+    operating_commands,
+    variant_commands,
+)
 from flows.alert_commands import alerts
 from flows.example_commands import fetch, list_examples
 from flows.public_model import public_model
@@ -291,6 +297,7 @@ def logs(
 
 
 variant_commands.add_to(app, _command)
+label_commands.add_to(app, _command)
 
 
 app.command()(_command(alerts))

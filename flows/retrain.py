@@ -1,17 +1,14 @@
 """Train again what a device runs, from the champion's weights: what drift asks for."""
 
-from pathlib import Path
-
 from prefect import flow
 from pydantic import BaseModel, ConfigDict, Field
 
-from backends.errors import InvalidInputError
 from backends.settings import load_settings
 from edge.contract import THING_NAME
 from flows.cycle import cycle
 from flows.plan import CyclePlan
-from tasks.handover import has_handed_over, take_over
-from tasks.recording import Run, read_record
+from tasks.handover import take_over
+from tasks.retraining.runs import last_deployed
 
 
 class RetrainPlan(BaseModel):
@@ -35,15 +32,3 @@ def retrain(plan: RetrainPlan = RetrainPlan()) -> str:
     again = {"training": training, "override": (), "run_id": ""}
     return cycle(before.model_copy(update=again))
 
-
-def last_deployed(runs: Path, thing: str) -> Run:
-    """The newest run that was deployed to `thing`; raises InvalidInputError: there is none."""
-    for folder in sorted(runs.glob("*"), reverse=True):
-        run = Run(folder.name, folder)
-        if not run.record.is_file() or not has_handed_over(run, "plan"):
-            continue
-        record = read_record(run)
-        if record.get("thing") == thing and record["status"] == "deployed":
-            return run
-    remedy = f"Deploy to it first: edgeward run --thing {thing}"
-    raise InvalidInputError(thing, "no run was deployed to it", remedy)
