@@ -20,6 +20,7 @@ from flows import (
     fleet_commands,
     label_commands,
     operating_commands,
+    retrain_commands,
     variant_commands,
 )
 from flows.alert_commands import alerts
@@ -298,6 +299,7 @@ def logs(
 
 variant_commands.add_to(app, _command)
 label_commands.add_to(app, _command)
+retrain_commands.add_to(app, _command)
 
 
 app.command()(_command(alerts))

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -116,22 +116,63 @@ def collect(
         sys.stderr.write(f"{thing}: no picture came that does not wait already\n")
 
 
-def export(
-    batch: BatchId = "",
-    into: Annotated[
-        Path | None, typer.Option(help="Where the manifest goes; else labels.manifest.")
-    ] = None,
-    upload: Annotated[
-        bool, typer.Option("--upload", help="Put pictures and manifest into the bucket.")
-    ] = True,
-) -> None:
-    raise NotImplementedError
+def export(batch: BatchId = "", as_json: Json = False) -> None:
+    """Put a batch into the account's bucket, as SageMaker Ground Truth reads it."""
+    from dataclasses import asdict
+
+    from backends.connect import account_objects
+    from backends.settings import load_settings
+    from tasks.labelling.ground_truth import export_batch
+
+    settings = load_settings()
+    objects = account_objects(settings)
+    exported = export_batch(_chosen(settings.root, batch), objects)
+    if as_json:
+        sys.stdout.write(json.dumps(asdict(exported), indent=2) + "\n")
+    else:
+        sys.stdout.write(f"{exported.manifest}\n{exported.categories}\n")
+    sys.stderr.write(
+        f"{exported.pictures} pictures of batch {exported.batch} are in the bucket. Make an image "
+        "classification job of the manifest; then: edgeward label import MANIFEST\n"
+    )
 
 
 def import_labels(
-    manifest: Annotated[str, typer.Argument(metavar="MANIFEST", help="A file, or s3://….")],
+    manifest: Annotated[
+        str, typer.Argument(metavar="MANIFEST", help="The job's output manifest: a file or s3://….")
+    ],
+    finish: Annotated[
+        bool, typer.Option("--finish", help="The batch is done; what has no answer is left out.")
+    ] = False,
 ) -> None:
-    raise NotImplementedError
+    """Take the labels of a Ground Truth job into the batch that was exported."""
+    import tempfile
+
+    from backends.connect import account_objects
+    from backends.settings import load_settings
+    from tasks.labelling.answers import give_answers
+    from tasks.labelling.batches import read_batch
+    from tasks.labelling.ground_truth import batch_named_in, read_output
+
+    settings = load_settings()
+    objects = account_objects(settings)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(manifest)
+        if manifest.startswith("s3://"):
+            file = objects.get(manifest, Path(folder) / manifest.rpartition("/")[2])
+        batch = read_batch(settings.root, batch_named_in(file))
+        found = read_output(file, batch, objects)
+    if found.answers:
+        give_answers(batch, found.answers, f"Ground Truth: {found.job}")
+    sys.stderr.write(
+        f"{len(found.answers)} labels of job {found.job} are kept in batch {batch.id}; "
+        f"{found.failed} failed, {found.by_machine} no person gave\n"
+    )
+    if finish:
+        from tasks.labelling.finishing import finish_batch
+
+        with _news(settings) as tell:
+            _say_finished(finish_batch(settings.root, batch, tell))
 
 
 @contextmanager
@@ -201,10 +242,11 @@ def _take(table: Path, batch: "Batch", by: str) -> None:
 def _list(home: Path, name: str, as_json: bool) -> None:
     from tasks.labelling.batches import batches, read_batch
 
-    if name:
-        rows = _pictures(read_batch(home, name))
-    else:
-        rows = [_about(batch) for batch in batches(home)]
+    one = [read_batch(home, name)] if name else []
+    rows = [
+        *map(_about, [] if name else batches(home)),
+        *(row for b in one for row in _pictures(b)),
+    ]
     if as_json:
         sys.stdout.write(json.dumps(rows, indent=2) + "\n")
         return

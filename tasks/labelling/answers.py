@@ -4,18 +4,18 @@ A line holds one or many answers and counts whole or not at all: one that a powe
 is as if it had never been said. The last answer to a picture counts.
 """
 
-import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
 from backends.errors import InvalidInputError
+from backends.journal import append_line, read_lines
 from tasks.labelling.batches import Batch, check_label, locked
 
 Verdict = Literal["label", "unusable", "skip", "none"]
 """`none` takes an answer back."""
+_FILE = "answers.jsonl"
 VERDICTS: tuple[Verdict, ...] = ("label", "unusable", "skip", "none")
 
 
@@ -44,19 +44,11 @@ class Given:
 
 def given_answers(batch: Batch) -> dict[str, Given]:
     """The answers that count, by image_id."""
-    try:
-        text = (batch.folder / "answers.jsonl").read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return {}
     found: dict[str, Given] = {}
-    for number, line in enumerate(text.split("\n"), 1):
-        try:
-            said = json.loads(line)
-            answers = [Answer(**row) for row in said["answers"]]
-            by, at = str(said["by"]), str(said["at"])
-        except (ValueError, KeyError, TypeError):
-            continue  # torn apart, or the end
-        found |= {each.image_id: Given(each, by, at, number) for each in answers}
+    for number, said in read_lines(batch.folder / _FILE):
+        for row in said["answers"]:
+            answer = Answer(**row)
+            found[answer.image_id] = Given(answer, said["by"], said["at"], number)
     return found
 
 
@@ -101,11 +93,4 @@ def _check(batch: Batch, answer: Answer) -> None:
 def _append(batch: Batch, answers: Sequence[Answer], by: str) -> None:
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
     said = {"at": at, "by": by, "answers": [asdict(answer) for answer in answers]}
-    path = batch.folder / "answers.jsonl"
-    with path.open("ab+") as stream:
-        # A line that was torn apart is ended first, so that it takes no other with it.
-        end = stream.seek(0, os.SEEK_END)
-        torn = end > 0 and os.pread(stream.fileno(), 1, end - 1) != b"\n"
-        stream.write((b"\n" if torn else b"") + json.dumps(said).encode() + b"\n")
-        stream.flush()
-        os.fsync(stream.fileno())
+    append_line(batch.folder / _FILE, said)

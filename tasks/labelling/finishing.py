@@ -68,8 +68,7 @@ def finish_interrupted(home: Path, tell: Callable[[Labelled], None]) -> list[Lab
     begun = [
         batch
         for batch in batches(home)
-        if not batch.finished
-        and (collected_folder(home, batch.why.source) / batch.id).is_dir()
+        if not batch.finished and (collected_folder(home, batch.why.source) / batch.id).is_dir()
     ]
     return [finish_batch(home, batch, tell) for batch in begun]
 
