@@ -38,10 +38,12 @@ pytestmark = [
 TRAINING = {"epochs": 6, "image_shape": "3,16,16", "mini_batch_size": 8}
 DEVICE = {"known_pictures": 6, "statistics_interval": 2}
 DEPLOYMENTS = [
+    "collect/on-drift",
     "cycle/manual",
     "evaluate/manual",
     "package/manual",
     "prepare/manual",
+    "reconsider/hourly",
     "release/manual",
     "resume/manual",
     "retrain/on-drift",
