@@ -112,6 +112,10 @@ def run(
         list[str] | None,
         typer.Option(metavar="GATE", help="Go on past this gate; it is recorded. Repeatable."),
     ] = None,
+    collected: Annotated[
+        bool,
+        typer.Option(help="Whether to learn from what devices collected and people labelled, too."),
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Run the full cycle: ingest, validate, train, evaluate, compile, verify, deploy, check.
@@ -126,7 +130,8 @@ def run(
     """
     from flows.terminal import run_cycle
 
-    run_cycle(data, targets, platform, thing, settings or [], override or [], as_json)
+    chosen, passed = settings or [], override or []
+    run_cycle(data, targets, platform, thing, chosen, passed, as_json, collected)
 
 
 @app.command()

@@ -13,12 +13,12 @@ from prefect import flow, get_run_logger
 from prefect.events import emit_event
 from pydantic import BaseModel, ConfigDict, Field
 
+from backends.artifacts import Dataset
 from backends.connect import local_fleet
 from backends.errors import InvalidInputError
 from backends.local.example_requests import MAX_COUNT, Examples, Progress, StoredExample
 from backends.settings import Settings, load_settings
 from edge.contract import THING_NAME
-from flows.plan import CyclePlan
 from tasks.accepted_data import source_name
 from tasks.handover import take_over
 from tasks.labelling.batches import Batch, Example, Why, batches, make_batch
@@ -75,7 +75,7 @@ def fetch_examples(settings: Settings, plan: CollectPlan) -> list[StoredExample]
     devices.device(plan.thing)
     devices.ensure_cloud()
     examples = devices.examples
-    end = _await_end(examples, examples.ask(plan.thing, plan.count), plan.wait_seconds)
+    end = ask_device(examples, plan)
     if end is None:
         get_run_logger().warning("%s said nothing; is it running and online?", plan.thing)
     elif end.status == "refused":
@@ -83,10 +83,24 @@ def fetch_examples(settings: Settings, plan: CollectPlan) -> list[StoredExample]
     return list(examples.stored(plan.thing))
 
 
+def ask_device(examples: Examples, plan: CollectPlan) -> Progress | None:
+    """Ask for pictures; the device's last word, or None when it said nothing for so long."""
+    request = examples.ask(plan.thing, plan.count)
+    seen, heard_at = None, time.monotonic()
+    while time.monotonic() - heard_at < plan.wait_seconds:
+        progress = examples.progress(request)
+        if progress and progress.status in ("done", "refused"):
+            return progress
+        if progress != seen:
+            seen, heard_at = progress, time.monotonic()
+        time.sleep(_POLL_SECONDS)
+    return None
+
+
 def queue_examples(home: Path, plan: CollectPlan, stored: list[StoredExample]) -> Batch | None:
     """Make a batch of those that no batch holds; the classes are those of the thing's model."""
     run = last_deployed(home / "runs", plan.thing)
-    source = source_name(take_over(run, "plan", CyclePlan).data)
+    source = source_name(take_over(run, "dataset", Dataset).source)
     why = Why(plan.thing, source, plan.reason, plan.episode)
     classes = read_record(run)["data"]["classes"]
     return make_batch(home, why, classes, [_example(one) for one in stored], datetime.now(UTC))
@@ -132,19 +146,6 @@ def _resource(thing: str) -> dict[str, str]:
         "prefect.resource.name": thing,
         "edgeward.thing": thing,
     }
-
-
-def _await_end(examples: Examples, request: str, patience: float) -> Progress | None:
-    """The device's last word, or None when it said nothing for so long."""
-    seen, heard_at = None, time.monotonic()
-    while time.monotonic() - heard_at < patience:
-        progress = examples.progress(request)
-        if progress and progress.status in ("done", "refused"):
-            return progress
-        if progress != seen:
-            seen, heard_at = progress, time.monotonic()
-        time.sleep(_POLL_SECONDS)
-    return None
 
 
 def _example(stored: StoredExample) -> Example:
