@@ -221,7 +221,8 @@ def _usd(settings: Settings, folder: Path) -> float:
     if settings.backend.kind == "aws":
         seconds = (record["training"] or {}).get("billable_seconds") or 0.0
         return float(seconds) / SECONDS_AN_HOUR * price_of(settings.aws)
-    return sum(record["stages"].values()) / SECONDS_AN_HOUR * settings.backend.usd_per_hour
+    seconds = float(sum(record["stages"].values()))
+    return seconds / SECONDS_AN_HOUR * settings.backend.usd_per_hour
 
 
 def _expected_usd(settings: Settings, last: Run) -> float:

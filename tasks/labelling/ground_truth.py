@@ -133,7 +133,8 @@ def _label(name: str, about: Mapping[str, Any], row: Mapping[str, Any], where: s
     if type(index) is not int or index < 0:
         raise InvalidInputError(f"{where}: {name}", f"{index!r} is no class's number", _MEND)
     confidence = about.get("confidence")
-    if type(confidence) not in (int, float) or not 0 <= confidence <= 1:
+    possible = isinstance(confidence, int | float) and 0 <= confidence <= 1
+    if not possible or isinstance(confidence, bool):
         reason = f"{confidence!r} is no number from 0 to 1"
         raise InvalidInputError(f"{where}: {field}.confidence", reason, _MEND)
     date = _text(about, "creation-date", f"{where}: {field}")

@@ -99,7 +99,7 @@ def test_too_few_labels_are_no_reason_to_train_and_that_is_told(person: Person) 
 def test_a_retraining_that_is_killed_goes_on_and_counts_once(person: Person) -> None:
     labelled(person, each=22, turned=1, seed=12)
     process = person.start("retrain", "--json")
-    wait_for(lambda: epochs_trained(person.home) >= 2)
+    wait_for(lambda: epochs_trained(person.home) >= 2, seconds=600)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
 
