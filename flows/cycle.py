@@ -213,9 +213,10 @@ def train(this: Cycle, model: str, packed: PackedData, split: Split) -> tuple[Tr
     hyperparameters = plan.training.hyperparameters(packed)
     with stage(run, "train"):
         identity = track_run(backend.tracker, model, run, hyperparameters)
-        job = job_name("train", packed.root.name, hyperparameters)
-        follow = partial(log_epoch, backend.tracker, identity)
         earlier = earlier_weights(backend.tracker, model) if plan.training.starts_earlier else None
+        begins = (digest_of(earlier),) if earlier else ()
+        job = job_name("train", packed.root.name, hyperparameters, *begins)
+        follow = partial(log_epoch, backend.tracker, identity)
         trained = train_model(backend.trainer, job, packed, plan.training, earlier, follow)
         note(run, training=_training_facts(trained), learning_curve=trained.epochs)
         learnt = collected_batches(split)

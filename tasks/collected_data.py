@@ -63,9 +63,7 @@ def _explained(found: dict[str, Any], gate: Gate) -> Gate:
         return replace(gate, reason=f"{said} by intention" + (f": {classes}" if classes else ""))
     largest = sorted(found["drift"].items(), key=lambda item: -item[1])[:_SHOWN]
     moved = ", ".join(f"{name} {size:.2f}" for name, size in largest)
-    measured = {**(gate.measured or {}), "collected": found["drift"]}
-    reason = f"{said} by intention" + (f" (moved most: {moved})" if moved else "")
-    return replace(gate, measured=measured, reason=reason)
+    return replace(gate, reason=f"{said} by intention" + (f" (moved most: {moved})" * bool(moved)))
 
 
 def _counts(values: "pd.Series[Any]") -> dict[str, int]:

@@ -2,6 +2,10 @@
 
 import http.client
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
@@ -276,3 +280,40 @@ def test_two_servers_share_a_batch(page: LabellingPage, batch: Batch) -> None:
             thread.join(30)
 
     assert sorted(each.by for each in given_answers(batch).values()) == ["Ada", "Ada", "Bo", "Bo"]
+
+
+@pytest.mark.slow
+def test_the_command_serves_it_until_it_is_stopped_and_goes_on_later(
+    batch: Batch, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "flows", "label", "--by", "Ada"]
+    environment = os.environ | {"EDGEWARD_HOME": str(tmp_path / "home"), "PYTHONUNBUFFERED": "1"}
+    environment.pop("PREFECT_API_URL", None)
+
+    def serve() -> tuple[subprocess.Popen[str], str, str]:
+        process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+        assert process.stderr
+        lines = iter(process.stderr.readline, "")
+        url = next(line.split()[1] for line in lines if line.startswith("Open http://"))
+        return process, url.split("/")[2], url.split("/")[3]
+
+    def post(host: str, token: str, path: str, body: dict[str, Any]) -> int:
+        connection = http.client.HTTPConnection(host, timeout=30)
+        headers = {"Content-Type": "application/json", "Origin": f"http://{host}"}
+        connection.request("POST", f"/{token}/{path}", json.dumps(body), headers)
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    process, host, token = serve()
+    assert post(host, token, "answer", saying(batch)) == HTTPStatus.OK
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=120)
+    again, host, other = serve()
+    assert post(host, other, "finish", {}) == HTTPStatus.OK
+    _, told = again.communicate(timeout=120)
+
+    assert other != token
+    assert (process.returncode, again.returncode) == (1, 0)
+    assert "is labelled: 1 cat; 0 unusable, 3 left out" in told
+    assert len(list((tmp_path / "home/collected/driveway").rglob("*.png"))) == 1

@@ -38,8 +38,22 @@ def test_pictures_of_a_dark_night_pass_where_devices_collected_them(
     gates = judge(USUAL + collected("night", 3, cat=30, dog=30), accepted)
 
     assert gates["data.drift"].passed is True
-    assert gates["data.drift"].measured["collected"]["brightness"] > FEW.max_psi
-    assert "60 pictures of 1 collected batches are new by intention" in gates["data.drift"].reason
+    reason = gates["data.drift"].reason
+    assert "60 pictures of 1 collected batches are new by intention" in reason
+    assert "moved most: brightness" in reason
+
+
+def test_what_devices_collected_is_measured_by_itself(
+    accepted: AcceptedData, tmp_path: Path
+) -> None:
+    rows = USUAL + collected("night", 3, cat=30, deer=30)
+    dataset = dataset_of(rows, tmp_path / "run")
+
+    found = validate_data(dataset, accepted, FEW, tmp_path / "docs").findings
+
+    assert found["collected"]["batches"] == {"night": 60}
+    assert found["collected"]["new_classes"] == ["deer"]
+    assert found["collected"]["drift"]["brightness"] > FEW.max_psi > found["drift"]["brightness"]
 
 
 def test_the_same_pictures_are_refused_where_the_source_has_them(
