@@ -112,7 +112,8 @@ def test_a_retraining_that_is_killed_goes_on_and_counts_once(person: Person) -> 
     assert answer.record["model_version"] == "1.0.1"
     assert answer.gate("model.champion")["passed"] is True
     assert answer.gate("model.champion-new")["passed"] is True, answer.gate("model.champion-new")
-    assert answer.record["training"]["hyperparameters"]["epochs"] == "10"
+    hyperparameters = answer.record["training"]["hyperparameters"]
+    assert (hyperparameters["epochs"], hyperparameters["use_pretrained_model"]) == ("10", "1")
 
 
 def test_the_data_gates_say_what_is_new_by_intention(person: Person) -> None:
