@@ -36,6 +36,8 @@ pytestmark = [
 TARGETS = """
 [accuracy]
 min_top1 = 0.4
+[device]
+max_latency_p95_ms = 10000
 [retraining]
 cool_down_hours = 0
 min_new_labels = 40
@@ -57,16 +59,15 @@ def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
     assert left_running(person.home) == []
 
 
-def labelled(person: Person, each: int, turned: int, seed: int, wrong: int = 0) -> Answer:
-    """A batch of so many pictures of each class, labelled by a person; `wrong`: all of them."""
+def labelled(person: Person, each: int, turned: int, seed: int) -> Answer:
+    """A batch of so many pictures of each class, labelled by a person."""
     folder = person.home.parent / f"seen-{seed}"
     draw_patterns(folder, each, turned, seed)
     examples, rows = [], []
     for path in sorted(folder.glob("*/*")):
         image_id = hashlib.sha256(path.read_bytes()).hexdigest()
         examples.append(Example(image_id, path, "hub-1", "dots", 0.4, "1.0.0", ""))
-        label = CLASSES[(CLASSES.index(path.parent.name) + wrong) % len(CLASSES)]
-        rows.append((image_id, label))
+        rows.append((image_id, path.parent.name))
     why = Why("hub-1", source_name(f"folder:{person.pictures}"), "the light has changed")
     batch = make_batch(person.home, why, CLASSES, examples, datetime.now(UTC))
     assert batch
@@ -149,20 +150,20 @@ def test_without_new_labels_nothing_is_trained_again(person: Person) -> None:
 
 
 def test_where_retraining_does_not_help_the_loop_stops_itself(person: Person) -> None:
-    """People label wrongly: the candidate would forget what it knew, or gain nothing."""
+    """People label what the model knows already: a candidate cannot be better on that."""
     running = person.device()["components"]
     for seed in (21, 22):
-        labelled(person, each=14, turned=seed % 2, seed=seed, wrong=1)
+        labelled(person, each=14, turned=0, seed=seed)
         refused = person.does("retrain", "--json")
         assert (refused.status, refused.record["status"]) == (3, "refused"), refused.err
         assert "model.champion" in refused.record["reason"]
-    labelled(person, each=14, turned=0, seed=23, wrong=1)
+    labelled(person, each=14, turned=0, seed=23)
 
     stopped = person.does("retrain")
 
     assert stopped.status == 0, stopped.err
     assert "a person is needed" in stopped.out
     assert person.device()["components"] == running
-    forced = person.does("retrain", "--force", "the labels were mended", "--json")
+    forced = person.does("retrain", "--force", "it must be seen to fail", "--json")
     assert forced.record["status"] == "refused", forced.err
-    assert decisions(person)[-1]["forced"] == "the labels were mended"
+    assert decisions(person)[-1]["forced"] == "it must be seen to fail"
