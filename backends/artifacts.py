@@ -57,13 +57,19 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Which picture is in which part. `table`: image_id, path, label, class_index, part."""
+    """Which picture is in which part. `table`: image_id, path, label, class_index, part.
+
+    `fingerprint` names it by that; `aside` pictures are in none, for they look like a test picture
+    and like one that was trained on.
+    """
 
     table: Path
     train: int
     validation: int
     test: int
     classes: tuple[str, ...]
+    fingerprint: str = ""
+    aside: int = 0
 
 
 @dataclass(frozen=True, slots=True)

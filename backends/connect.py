@@ -17,7 +17,7 @@ from backends.local.statistics import LocalStatistics
 from backends.local.trainer import LocalTrainer
 from backends.local.verifier import LocalVerifier
 from backends.local.wheels import LocalWheels
-from backends.ports import Backend, CloudRules, StatisticsStore
+from backends.ports import Backend, CloudRules, ObjectStore, StatisticsStore
 from backends.settings import PROJECT, Settings
 from backends.tracking import MlflowTracker
 
@@ -157,6 +157,14 @@ def aws_removal(settings: Settings) -> "AwsRemoval":
     from backends.aws.removal import AwsRemoval
 
     return AwsRemoval(account)
+
+
+def account_objects(settings: Settings) -> ObjectStore:
+    """What lies in the account's bucket. Raises InvalidInputError (the settings)."""
+    account = aws_account(settings)
+    from backends.aws.objects import S3Objects
+
+    return S3Objects(account)
 
 
 def aws_account(settings: Settings, folder: Path | None = None) -> "Account":

@@ -125,6 +125,22 @@ class ComponentArchive(Protocol):
         ...
 
 
+class ObjectStore(Protocol):
+    """Keeps files of an account by URI. Raises InvalidInputError, BackendUnavailableError."""
+
+    def put(self, file: Path, key: str) -> str:
+        """Store a file, unless it lies there already; its URI."""
+        ...
+
+    def get(self, uri: str, into: Path) -> Path:
+        """Fetch an object into a file, which appears whole or not at all."""
+        ...
+
+    def uri(self, key: str) -> str:
+        """Where `key` is or will be."""
+        ...
+
+
 class Fleet(Protocol):
     """Core devices and the deployments to them.
 

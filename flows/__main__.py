@@ -18,6 +18,8 @@ from flows import (
     completion,
     fleet_commands,
     operating_commands,
+    label_commands,
+    retrain_commands,
     variant_commands,
 )
 from flows.alert_commands import alerts
@@ -133,6 +135,10 @@ def run(
             autocompletion=completion.gates,
         ),
     ] = None,
+    collected: Annotated[
+        bool,
+        typer.Option(help="Whether to learn from what devices collected and people labelled, too."),
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Run the full cycle: ingest, validate, train, evaluate, compile, verify, deploy, check.
@@ -147,7 +153,8 @@ def run(
     """
     from flows.terminal import run_cycle
 
-    run_cycle(data, targets, platform, thing, settings or [], override or [], as_json)
+    chosen, passed = settings or [], override or []
+    run_cycle(data, targets, platform, thing, chosen, passed, as_json, collected)
 
 
 @app.command()
@@ -364,6 +371,8 @@ def logs(
 
 
 variant_commands.add_to(app, _command)
+label_commands.add_to(app, _command)
+retrain_commands.add_to(app, _command)
 
 
 app.command()(_command(alerts))

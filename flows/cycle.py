@@ -21,20 +21,22 @@ from backends.artifacts import (
 )
 from backends.connect import connect
 from backends.cost import estimate
-from backends.ports import Backend
+from backends.ports import Backend, Source
 from backends.settings import Settings, load_settings
 from backends.sources import parse_source
+from backends.sources.collected import CollectedSource
 from edge.contract import MODEL_COMPONENT
 from flows.announcing import announce
 from flows.approval import await_approval
 from flows.outcome_state import ends_saying
 from flows.plan import CyclePlan
-from tasks.accepted_data import accepted_folder
+from tasks.accepted_data import accepted_folder, source_name
 from tasks.artifacts import tag_run
+from tasks.champion import collected_batches, compare, judge_new, judge_old
 from tasks.costs import judge_cost
 from tasks.data_preparation import check_leakage, pack_data, prepare_pictures, split_data
 from tasks.data_understanding import ingest_pictures
-from tasks.data_validation import accept_dataset, data_limits, validate_dataset
+from tasks.data_validation import accept_dataset, data_limits, new_classes, validate_dataset
 from tasks.deployment import (
     Package,
     compile_model,
@@ -42,7 +44,7 @@ from tasks.deployment import (
     publish_components,
     verify_package,
 )
-from tasks.evaluation import evaluate, judge_accuracy, judge_against_champion, require
+from tasks.evaluation import evaluate, judge_accuracy, require
 from tasks.first_results import (
     await_first_results,
     choose_scene,
@@ -56,6 +58,7 @@ from tasks.first_results import (
 )
 from tasks.handover import hand_over
 from tasks.job_names import job_name
+from tasks.labelling.finishing import collected_folder
 from tasks.modeling import predict_model, train_model
 from tasks.monitoring import build_baseline
 from tasks.outcome import headline
@@ -102,6 +105,14 @@ class Cycle:
         """Where the baseline of this source lies; its name is also the model's in the registry."""
         return accepted_folder(self.home / "accepted", dataset.source)
 
+    def held_out(self, dataset: Dataset) -> Path:
+        """Where it is kept which pictures of this source judge for ever."""
+        return self.home / "held-out" / source_name(dataset.source)
+
+    def collected(self, source: str) -> Path:
+        """Where the pictures lie that devices collected for a source, and people labelled."""
+        return collected_folder(self.home, source_name(source))
+
     def pass_gates(self, *gates: Gate) -> None:
         """Record gates; stop the run at one that refuses and that nobody overrode."""
         require(note_gates(self.run, gates, self.plan.override))
@@ -129,9 +140,9 @@ def cycle(plan: CyclePlan = CyclePlan()) -> str:
         split, packed = prepare(this, dataset)
         hand_over(run, split=split, packed=packed)
         model = this.accepted(dataset).name
-        trained, version = train(this, model, packed)
+        trained, version = train(this, model, packed, split)
         hand_over(run, trained=trained, version=version)
-        predictions = judge(this, model, trained, packed)
+        predictions = judge(this, model, trained, packed, split)
         hand_over(run, predictions=predictions)
         package = make_package(this, trained, dataset, split, predictions)
         hand_over(run, package=package)
@@ -161,7 +172,9 @@ def understand_data(this: Cycle) -> Dataset:
     """CRISP-DM 2: ingest, and validate against what was last accepted."""
     plan, run = this.plan, this.run
     workers = this.settings.backend.workers
-    source = parse_source(plan.data, this.home, plan.driveway, workers)
+    source: Source = parse_source(plan.data, this.home, plan.driveway, workers)
+    if plan.collected:
+        source = CollectedSource(source, this.collected, this.home, new_classes(plan.targets))
     with stage(run, "ingest"):
         dataset = ingest_pictures(source, this.home / "cache", run.folder, workers)
         note(run, data=_facts(dataset, "manifest"))
@@ -179,14 +192,14 @@ def prepare(this: Cycle, dataset: Dataset) -> tuple[Split, PackedData]:
     """CRISP-DM 3: split without leaks, and pack as SageMaker's algorithm reads it."""
     plan, run = this.plan, this.run
     with stage(run, "split"):
-        split = split_data(dataset, plan.split, run.folder)
+        split = split_data(dataset, plan.split, run.folder, this.held_out(dataset))
         note(run, split=_facts(split, "table"))
         show_split(run)
     this.pass_gates(check_leakage(dataset, split))
     width, height = plan.training.width, plan.training.height
     with stage(run, "pack"):
         cache, workers = this.home / "cache", this.settings.backend.workers
-        job = job_name("pack", dataset.fingerprint, plan.split, width, height)
+        job = job_name("pack", dataset.fingerprint, plan.split, split.fingerprint, width, height)
         lists = prepare_pictures(
             dataset, split, width, height, cache, cache / "lists" / job, workers
         )
@@ -196,24 +209,28 @@ def prepare(this: Cycle, dataset: Dataset) -> tuple[Split, PackedData]:
     return split, packed
 
 
-def train(this: Cycle, model: str, packed: PackedData) -> tuple[TrainedModel, str]:
+def train(this: Cycle, model: str, packed: PackedData, split: Split) -> tuple[TrainedModel, str]:
     """CRISP-DM 4: train a candidate; every epoch shows in the log and in the tracker."""
     plan, run, backend = this.plan, this.run, this.backend
     hyperparameters = plan.training.hyperparameters(packed)
     with stage(run, "train"):
         identity = track_run(backend.tracker, model, run, hyperparameters)
-        job = job_name("train", packed.root.name, hyperparameters)
-        follow = partial(log_epoch, backend.tracker, identity)
         earlier = earlier_weights(backend.tracker, model) if plan.training.starts_earlier else None
+        begins = (digest_of(earlier),) if earlier else ()
+        job = job_name("train", packed.root.name, hyperparameters, *begins)
+        follow = partial(log_epoch, backend.tracker, identity)
         trained = train_model(backend.trainer, job, packed, plan.training, earlier, follow)
         note(run, training=_training_facts(trained), learning_curve=trained.epochs)
-        version = register_candidate(backend.tracker, model, identity, trained)
+        learnt = collected_batches(split)
+        version = register_candidate(backend.tracker, model, identity, trained, learnt)
         show_training(run)
     return trained, version
 
 
-def judge(this: Cycle, model: str, trained: TrainedModel, packed: PackedData) -> Predictions:
-    """CRISP-DM 5: is it good enough, and as good as the champion?"""
+def judge(
+    this: Cycle, model: str, trained: TrainedModel, packed: PackedData, split: Split
+) -> Predictions:
+    """CRISP-DM 5: is it good enough, as good as the champion, and better on what is new?"""
     plan, run, backend = this.plan, this.run, this.backend
     with stage(run, "evaluate"):
         job = job_name("predict", digest_of(trained.archive), packed.root.name)
@@ -223,10 +240,11 @@ def judge(this: Cycle, model: str, trained: TrainedModel, packed: PackedData) ->
         note(run, evaluation=evaluation)
         show_accuracy(run)
         champion = score_champion(backend.tracker, backend.predictor, model, packed)
-    targets = plan.targets.accuracy
+        old, new = compare(predictions, champion, split)
     this.pass_gates(
-        *judge_accuracy(evaluation, targets),
-        judge_against_champion(evaluation, champion.evaluation, champion.missing, targets),
+        *judge_accuracy(evaluation, plan.targets.accuracy),
+        judge_old(old, champion.missing, plan.targets.accuracy),
+        judge_new(new, champion.missing, plan.targets.retraining),
     )
     return predictions
 

@@ -12,6 +12,7 @@ GateName = Literal[
     "model.accuracy",
     "model.recall",
     "model.champion",
+    "model.champion-new",
     "compiled.parity",
     "compiled.latency",
     "compiled.memory",

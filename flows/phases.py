@@ -188,15 +188,15 @@ def _prepare(this: Cycle) -> None:
 
 
 def _train(this: Cycle) -> None:
-    packed = take_over(this.run, "packed", PackedData)
-    trained, version = parts.train(this, _model(this), packed)
+    split, packed = take_over(this.run, "split", Split), take_over(this.run, "packed", PackedData)
+    trained, version = parts.train(this, _model(this), packed, split)
     hand_over(this.run, trained=trained, version=version)
 
 
 def _evaluate(this: Cycle) -> None:
     trained = take_over(this.run, "trained", TrainedModel)
-    packed = take_over(this.run, "packed", PackedData)
-    hand_over(this.run, predictions=parts.judge(this, _model(this), trained, packed))
+    split, packed = take_over(this.run, "split", Split), take_over(this.run, "packed", PackedData)
+    hand_over(this.run, predictions=parts.judge(this, _model(this), trained, packed, split))
 
 
 def _package(this: Cycle) -> None:

@@ -123,6 +123,9 @@ class CyclePlan(BaseModel):
     data: str = Field(
         "driveway", description="driveway, folder:PATH, caltech256[:URL] or recordio:PATH."
     )
+    collected: bool = Field(
+        True, description="Whether to learn from what devices collected and people labelled, too."
+    )
     platform: Platform = Field("linux-x86_64", description="What the device is.")
     thing: str = Field("hub-1", pattern=f"^{THING_NAME}$", description="The device to deploy to.")
     targets: Targets = Field(Targets(), description="The limits of the gates, as in targets.toml.")
@@ -167,6 +170,7 @@ def make_plan(
     settings: Sequence[str],
     override: Sequence[str],
     run_id: str,
+    collected: bool = True,
 ) -> CyclePlan:
     """Build a plan from what a person wrote; raises InvalidInputError naming the option."""
     if platform not in get_args(Platform):
@@ -189,6 +193,7 @@ def make_plan(
     return CyclePlan.model_validate(
         {
             "data": data,
+            "collected": collected,
             "platform": platform,
             "thing": thing,
             "targets": read_targets(targets, data),

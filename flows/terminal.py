@@ -42,6 +42,7 @@ def run_cycle(
     settings: list[str],
     override: list[str],
     as_json: bool,
+    collected: bool,
 ) -> None:
     """Run the full cycle; the record goes to stdout when asked for, the summary to stderr."""
     home = load_settings().root
@@ -51,7 +52,7 @@ def run_cycle(
         from tasks.recording import Run, new_run_id
 
         run = Run((run_id := new_run_id()), home / "runs" / run_id)
-        plan = make_plan(data, targets, platform, thing, settings, override, run_id)
+        plan = make_plan(data, targets, platform, thing, settings, override, run_id, collected)
         await_server()
         show_our_lines()
         try:

@@ -12,6 +12,7 @@ from backends.artifacts import Dataset
 from backends.errors import InvalidInputError
 from backends.files import replace_file
 from edge.statistics import PICTURE_FEATURES, Summary
+from tasks.origins import SOURCE, origin_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,6 +80,11 @@ def read_manifest(manifest: Path) -> "tuple[pd.DataFrame, dict[str, str]]":
     return rows, {field.name: str(field.type) for field in table.schema}
 
 
+def of_the_source(rows: "pd.DataFrame") -> "pd.DataFrame":
+    """The rows of pictures that no device collected."""
+    return rows[rows["path"].map(origin_of) == SOURCE]
+
+
 def summarize(rows: "pd.DataFrame", model_version: str, at: str) -> Summary:
     """Statistics and labels of usable rows (no problem), in the form that a device sends."""
     summary = Summary(model_version, at)
@@ -88,9 +94,13 @@ def summarize(rows: "pd.DataFrame", model_version: str, at: str) -> Summary:
 
 
 def describe(dataset: Dataset, now: str) -> AcceptedData:
-    """What would be remembered of a data set; `now` is an instant in ISO 8601."""
+    """What would be remembered of a data set; `now` is an instant in ISO 8601.
+
+    That is the source's own part: what devices collected differs by intention, and is compared
+    with nothing later on.
+    """
     rows, columns = read_manifest(dataset.manifest)
-    usable = rows[rows["problem"].isna()]
+    usable = of_the_source(rows[rows["problem"].isna()])
     sizes = [int(usable[side].agg(end)) for side in ("width", "height") for end in ("min", "max")]
     return AcceptedData(
         source=dataset.source,

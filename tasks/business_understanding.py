@@ -66,6 +66,31 @@ class DriftTargets(Table):
     )
 
 
+class RetrainingTargets(Table):
+    cool_down_hours: float = Field(
+        24, ge=0, description="Hours between the beginnings of two retrainings of a thing's model."
+    )
+    min_new_labels: int = Field(
+        50, ge=0, description="Least pictures labelled since, that the champion does not know."
+    )
+    max_tries_per_week: int = Field(3, ge=1, description="Most retrainings in seven days.")
+    max_failed_tries: int = Field(
+        2, ge=1, description="Tries of one drift episode that may fail before a person is needed."
+    )
+    max_usd_per_week: float = Field(
+        20, ge=0, description="The most that retrainings of seven days may cost together."
+    )
+    min_new_class: int = Field(
+        20, ge=3, description="Pictures of a new class with which it enters, at least."
+    )
+    min_gain: float = Field(
+        0.02,
+        ge=0,
+        le=1,
+        description="Least gain in top-1 over the champion on new held-out pictures.",
+    )
+
+
 class ReleaseTargets(Table):
     approval: bool = Field(
         False, description="Whether a person must approve each deployment before it begins."
@@ -108,6 +133,9 @@ class Targets(Table):
         ParityTargets(), description="How like the trained model the compiled one must be."
     )
     drift: DriftTargets = Field(DriftTargets(), description="How far data may move.")
+    retraining: RetrainingTargets = Field(
+        RetrainingTargets(), description="When to train again, and what that must bring."
+    )
     release: ReleaseTargets = Field(
         ReleaseTargets(), description="Who must agree before anything is deployed."
     )

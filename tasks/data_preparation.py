@@ -12,6 +12,7 @@ from backends.artifacts import Dataset, Gate, PackedData, Split
 from backends.files import replace_file
 from backends.ports import Packer, Progress
 from backends.workers import map_in_order
+from tasks.held_out import open_ledger
 from tasks.leakage import judge_leakage
 from tasks.preparing import Preparation, prepare_file
 from tasks.progress import log_progress
@@ -56,11 +57,16 @@ def prepare_lists(
 
 
 @task(**CALLS_BACKEND, task_run_name="split data")
-def split_data(dataset: Dataset, plan: SplitPlan, into: Path) -> Split:
-    """Deal the pictures out to train, validation and test."""
-    split = split_pictures(dataset, plan, into)
+def split_data(dataset: Dataset, plan: SplitPlan, into: Path, held_out: Path) -> Split:
+    """Deal the pictures out to train, validation and test; `held_out` is the source's ledger."""
+    with open_ledger(held_out) as ledger:
+        split = split_pictures(dataset, plan, into, ledger)
     get_run_logger().info(
-        "split: %d train, %d validation, %d test", split.train, split.validation, split.test
+        "split: %d train, %d validation, %d test, %d left out",
+        split.train,
+        split.validation,
+        split.test,
+        split.aside,
     )
     return split
 

@@ -12,9 +12,18 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from backends.artifacts import Dataset, Gate
+from backends.sources.collected import Entry
 from edge.statistics import PICTURE_FEATURES
-from tasks.accepted_data import AcceptedData, accept_data, describe, load_accepted, read_manifest
+from tasks.accepted_data import (
+    AcceptedData,
+    accept_data,
+    load_accepted,
+    of_the_source,
+    read_manifest,
+    summarize,
+)
 from tasks.business_understanding import Targets
+from tasks.collected_data import describe_collected, explained
 from tasks.data_gates import (
     DRIFT,
     INTEGRITY,
@@ -54,11 +63,20 @@ def data_limits(targets: Targets) -> DataLimits:
     )
 
 
+def new_classes(targets: Targets) -> Entry:
+    """When a class that only devices have seen enters the data."""
+    share = data_limits(targets).min_class_share
+    return Entry(targets.retraining.min_new_class, share)
+
+
 def validate_data(
     dataset: Dataset, accepted: AcceptedData | None, limits: DataLimits, docs: Path
 ) -> DataVerdict:
     """Judge a data set by the four data gates and write their Data Docs into the folder `docs`.
 
+    What devices collected is new by intention: that it has new classes, modes and sizes, or other
+    statistics, is measured and said, and refuses nothing. The source's own pictures are judged as
+    strictly as without it, and whole files, labels and balance are asked of both.
     `accepted`: the last accepted data set of the same source; None the first time, which the
     gates then say. Raises InvalidInputError where the manifest is no Parquet.
     """
@@ -74,12 +92,15 @@ def validate_data(
         return DataVerdict((schema_gate(checks, accepted), *others), index, {}, tuple(checks))
     tables = _shape_tables(rows, columns, accepted, limits)
     tables += _content_tables(rows[rows["problem"].isna()], limits)
-    missing = _why_no_drift(rows, accepted, limits)
+    own = of_the_source(rows)
+    missing = _why_no_drift(own, accepted, limits)
     if accepted and not missing:
-        tables += _drift_tables(dataset, accepted, limits)
+        tables += _drift_tables(own, accepted, limits)
     checks, index = run_checks(tables, docs, "Data validation")
     findings = describe_findings(rows, tables)
-    gates = (
+    findings["collected"] = describe_collected(rows, accepted)
+    gates = explained(
+        findings["collected"],
         schema_gate(checks, accepted),
         integrity_gate(checks, len(rows), findings["converted"]),
         labels_gate(checks, findings, limits),
@@ -116,7 +137,8 @@ def _shape_tables(
     from expectations.checks import Table
     from tasks.validation_tables import manifest_types, schema_table
 
-    compared = schema_table(rows, columns, accepted, limits.classes)
+    own = of_the_source(rows) if "path" in columns else rows
+    compared = schema_table(own, columns, accepted, limits.classes)
     aspects = ("column", "class", "mode", "size") if accepted else ()
     suite = schema.suite(aspects, limits.max_strange_share)
     content = manifest.suite(list(manifest_types()), PICTURE_FEATURES)
@@ -149,12 +171,13 @@ def _why_no_drift(rows: "pd.DataFrame", accepted: AcceptedData | None, limits: D
     return ""
 
 
-def _drift_tables(dataset: Dataset, accepted: AcceptedData, limits: DataLimits) -> "list[Table]":
+def _drift_tables(own: "pd.DataFrame", accepted: AcceptedData, limits: DataLimits) -> "list[Table]":
     from expectations import drift
     from expectations.checks import Table
     from tasks.validation_tables import drift_table, kl_allowance, shared_labels
 
-    before, now = accepted.summary, describe(dataset, accepted.accepted_at).summary
+    usable = own[own["problem"].isna()]
+    before, now = accepted.summary, summarize(usable, "data", accepted.accepted_at)
     moved = drift_table(before, now)
     suite = drift.suite(limits.max_psi, as_jensen_shannon(limits.max_psi))
     tables = [Table("drift", moved, suite, "statistic")]
@@ -162,8 +185,7 @@ def _drift_tables(dataset: Dataset, accepted: AcceptedData, limits: DataLimits) 
     if len(labels) > 1:
         whole = sum(before.labels[label] for label in labels)
         shares = {label: before.labels[label] / whole for label in labels}
-        rows, _ = read_manifest(dataset.manifest)
-        known = rows[rows["problem"].isna() & rows["label"].isin(labels)][["path", "label"]]
+        known = usable[usable["label"].isin(labels)][["path", "label"]]
         mix = drift.labels_suite(shares, kl_allowance(before, now, limits.max_psi))
         tables.append(Table("label-mix", known, mix, "path"))
     return tables

@@ -46,22 +46,6 @@ def judge_accuracy(evaluation: Evaluation, targets: AccuracyTargets) -> tuple[Ga
     return _accuracy_gate(evaluation, targets), _recall_gate(evaluation, targets)
 
 
-def judge_against_champion(
-    evaluation: Evaluation, champion: Evaluation | None, missing: str, targets: AccuracyTargets
-) -> Gate:
-    """The gate model.champion; without a champion to compare with, `missing` says why."""
-    limit = targets.min_champion_gain
-    if champion is None:
-        return Gate("model.champion", None, None, limit, f"no baseline: {missing}")
-    gain = evaluation.top1 - champion.top1
-    verb = "gains" if gain >= 0 else "loses"
-    reason = (
-        f"top-1 {evaluation.top1:.3f} {verb} {abs(gain):.3f} on the champion's {champion.top1:.3f}"
-        f" (at least {limit:+.3f} is asked)"
-    )
-    return Gate("model.champion", gain >= limit, round(gain, 4), limit, reason)
-
-
 @task(task_run_name="pass gates from {gates[0].name} on")
 def require(gates: tuple[Gate, ...]) -> None:
     """Stop the run if a gate refuses. Raises GateRefusedError with the gates that do."""

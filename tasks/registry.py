@@ -2,28 +2,20 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from prefect import task
 
-from backends.artifacts import Epoch, Evaluation, PackedData, RegisteredModel, TrainedModel
+from backends.artifacts import Epoch, PackedData, RegisteredModel, TrainedModel
 from backends.ports import Predictor, Tracker
-from tasks.evaluation import evaluate
+from tasks.champion import ChampionScore
 from tasks.job_names import job_name
 from tasks.modeling import predict_model
 from tasks.recording import Run, note, read_record
 from tasks.retrying import CALLS_BACKEND
-
-
-@dataclass(frozen=True, slots=True)
-class ChampionScore:
-    """How good the champion is on the pictures that judge the candidate, or why nobody knows."""
-
-    evaluation: Evaluation | None
-    missing: str = ""
 
 
 @task(**CALLS_BACKEND, task_run_name="track run of {model}")
@@ -49,16 +41,20 @@ def log_epoch(tracker: Tracker, identity: str, epoch: Epoch) -> None:
 
 
 @task(**CALLS_BACKEND, task_run_name="register candidate of {model}")
-def register_candidate(tracker: Tracker, model: str, identity: str, trained: TrainedModel) -> str:
+def register_candidate(
+    tracker: Tracker, model: str, identity: str, trained: TrainedModel, batches: Iterable[str] = ()
+) -> str:
     """Keep a trained model as a version with the alias `candidate`.
 
+    `batches` are the collected ones that it learnt from.
     The champion's own archive again (nothing was trained anew) gives the champion's version.
     """
     digest = digest_of(trained.archive)
     champion = tracker.champion(model)
     if champion and champion.tags.get("sha256") == digest:
         return champion.version
-    tags = {"sha256": digest} | _shape(trained.classes, trained.width, trained.height)
+    tags = {"sha256": digest, "collected": json.dumps(sorted(batches))}
+    tags |= _shape(trained.classes, trained.width, trained.height)
     return tracker.register(model, identity, trained.archive, tags)
 
 
@@ -77,14 +73,21 @@ def earlier_weights(tracker: Tracker, model: str) -> Path | None:
 def score_champion(
     tracker: Tracker, predictor: Predictor, model: str, packed: PackedData
 ) -> ChampionScore:
-    """Evaluate the registered champion on the held-out pictures of this run."""
+    """Ask the registered champion about the held-out pictures of this run."""
     champion = tracker.champion(model)
     if champion is None:
         return ChampionScore(None, "no champion yet")
     if missing := _incomparable(champion, packed):
         return ChampionScore(None, missing)
     job = job_name("predict", champion.tags["sha256"], packed.root.name)
-    return ChampionScore(evaluate(predict_model(predictor, job, champion.archive, packed)))
+    asked = replace(packed, classes=_classes(champion))
+    predictions = predict_model(predictor, job, champion.archive, asked)
+    return ChampionScore(predictions, batches=batches_of(champion))
+
+
+def batches_of(champion: RegisteredModel) -> frozenset[str]:
+    """The collected batches that a registered model learnt from."""
+    return frozenset(json.loads(champion.tags.get("collected", "[]")))
 
 
 def digest_of(file: Path) -> str:
@@ -95,11 +98,17 @@ def digest_of(file: Path) -> str:
 
 def _incomparable(champion: RegisteredModel, packed: PackedData) -> str:
     """Why the champion cannot judge these pictures; empty: it can."""
-    mine = _shape(packed.classes, packed.width, packed.height)
-    for key, value in mine.items():
-        if champion.tags.get(key) != value:
-            return f"the champion's {key} are {champion.tags.get(key)}, now {value}"
+    pixels = f"{packed.width}x{packed.height}"
+    if (its := champion.tags.get("pixels")) != pixels:
+        return f"the champion's pixels are {its}, now {pixels}"
+    if not set(_classes(champion)) <= set(packed.classes):
+        now = json.dumps(packed.classes)
+        return f"the champion's classes are {champion.tags.get('classes')}, now {now}"
     return "" if champion.archive.exists() else f"the champion's archive {champion.archive} is gone"
+
+
+def _classes(champion: RegisteredModel) -> tuple[str, ...]:
+    return tuple(json.loads(champion.tags.get("classes", "[]")))
 
 
 def _shape(classes: tuple[str, ...], width: int, height: int) -> dict[str, str]:

@@ -122,6 +122,14 @@ GATES: dict[str, GateWords] = {
         "Gain in top-1 over the model in use, on the same pictures.",
         "`accuracy.min_champion_gain`",
     ),
+    "model.champion-new": GateWords(
+        "It is better than the model in use on new pictures",
+        "points",
+        "at least",
+        "The model in use stays. Look whether the labels of the new pictures are right, and label "
+        "more: a gain on few pictures may be luck. How much is asked stands at "
+        "retraining.min_gain in the targets file.",
+    ),
     "compiled.parity": GateWords(
         "The compiled model answers as the trained one does",
         "",
@@ -192,6 +200,8 @@ _PARTS: dict[str, tuple[str, Unit, Bound]] = {  # of gates that measure several 
     "fewest_images": ("pictures in the smallest class", "", "at least"),
     "conflicts": ("pictures under two labels", "", "at most"),
     "missing": ("classes without pictures", "", "at most"),
+    "gain": ("gain", "points", "at least"),
+    "chance": ("probability that it is luck", "share", "at most"),
 }
 
 

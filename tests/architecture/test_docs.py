@@ -94,6 +94,8 @@ def leaves(model: type[BaseModel], prefix: str, separator: str) -> dict[str, str
 def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
+            if command.invoke_without_command:  # the group is a command, too
+                yield (*path, name), command
             yield from commands(command, (*path, name))
         else:
             yield (*path, name), command
@@ -120,7 +122,8 @@ def parse(line: str) -> Mapping[str, Any]:
     command: Any = typer.main.get_command(app)
     while hasattr(command, "commands") and words and words[0] in command.commands:
         command = command.commands[words.pop(0)]
-    if hasattr(command, "commands") or words == ["--help"]:
+    alone = getattr(command, "invoke_without_command", False)
+    if (hasattr(command, "commands") and not alone) or words == ["--help"]:
         assert words in ([], ["--help"]), f"there is no command {words}"
         return {}
     needs_name = any(each.param_type_name == "argument" for each in command.params)

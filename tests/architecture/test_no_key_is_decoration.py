@@ -15,9 +15,11 @@ from backends.training_job import Hyperparameters
 from edge.contract import DEFAULT_CONFIGURATION
 from flows.cloud_rules import RulesPlan
 from flows.gate_names import GATES
+from flows.labelling import CollectPlan
 from flows.monitor import MonitorPlan
 from flows.phases import PhasePlan
 from flows.plan import TABLES, CyclePlan
+from flows.reconsider import ReconsiderPlan
 from flows.retrain import RetrainPlan
 from flows.watch import WatchPlan
 from tasks.business_understanding import Targets
@@ -30,6 +32,7 @@ from tests.architecture.effects import (
     data_gates,
     gates,
     plans,
+    retraining,
     settings,
     targets,
 )
@@ -47,7 +50,7 @@ TABLES_OF_EFFECTS: dict[str, Mapping[str, Effect]] = {
     "plan": {**plans.CYCLE, **plans.TRAINING},
     "plan.targets": targets.EFFECTS,
     "monitor": plans.MONITOR,
-    "": plans.OPERATING,
+    "": {**plans.OPERATING, **retraining.EFFECTS},
     "data": data_gates.EFFECTS,
     "component": component.EFFECTS,
 }
@@ -77,6 +80,8 @@ KEYS = sorted(
         *keys_of(PhasePlan, "phase"),
         *keys_of(WatchPlan, "watch"),
         *keys_of(RetrainPlan, "retrain"),
+        *keys_of(CollectPlan, "collect"),
+        *keys_of(ReconsiderPlan, "reconsider"),
         *keys_of(DataLimits, "data.limits"),
         *(f"component.{key}" for key in DEFAULT_CONFIGURATION),
     }

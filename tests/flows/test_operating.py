@@ -38,10 +38,12 @@ TRAINING = {"epochs": 10, "image_shape": "3,16,16", "mini_batch_size": 8}
 PICTURES = 20  # of each class: so few that nobody starts processes to read them
 DEVICE = {"known_pictures": 6, "statistics_interval": 2}
 DEPLOYMENTS = [
+    "collect/on-drift",
     "cycle/manual",
     "evaluate/manual",
     "package/manual",
     "prepare/manual",
+    "reconsider/hourly",
     "release/manual",
     "resume/manual",
     "retrain/on-drift",
@@ -482,7 +484,7 @@ def test_a_cancelled_run_ends_its_jobs(workshop: Workshop, request: pytest.Fixtu
     assert record["deployment"] is None
 
 
-def test_drift_is_told_and_starts_the_retraining(workshop: Workshop) -> None:
+def test_drift_is_told_asks_for_labels_and_for_a_retraining(workshop: Workshop) -> None:
     """The event is as flows/watch.py sends it; that it sends it is tested beside it."""
     drifting = {
         "occurred": datetime.now(UTC).isoformat(),
@@ -492,7 +494,7 @@ def test_drift_is_told_and_starts_the_retraining(workshop: Workshop) -> None:
             "prefect.resource.name": "hub-1",
             "edgeward.thing": "hub-1",
         },
-        "payload": {"reason": "brightness moved", "checks": ["input.brightness"]},
+        "payload": {"reason": "brightness moved", "checks": ["input.brightness"], "episode": "e-1"},
         "id": "6f1b5a1c-6f5e-4a53-9a37-0d8c3a3e9d11",
     }
     workshop.prefect.post("events", [drifting])
@@ -500,12 +502,17 @@ def test_drift_is_told_and_starts_the_retraining(workshop: Workshop) -> None:
     wait_for(lambda: "hub-1 drifts" in workshop.sink.subjects())
     wait_for(lambda: workshop.prefect.runs_of("retrain/on-drift"))
     (retraining,) = workshop.prefect.runs_of("retrain/on-drift")
-    assert retraining["parameters"]["plan"] == {"thing": "hub-1"}
+    plan = {"thing": "hub-1", "cause": "drift", "episode": "e-1"}
+    assert retraining["parameters"]["plan"] == plan
     workshop.prefect.wait(retraining["id"], "COMPLETED")
-    record = workshop.records()[-1]
-    assert (record["status"], record["thing"]) == ("deployed", "hub-1")
-    assert record["training"]["hyperparameters"]["use_pretrained_model"] == "1"
-    assert record["data"]["source"] == workshop.records()[0]["data"]["source"]
+    decisions = json.loads(workshop.does("retrain", "--why", "--json").out)
+    assert [(one["retrain"], one["episode"]) for one in decisions] == [(False, "e-1")]
+    assert "0 newly labelled pictures" in decisions[0]["reason"]
+    wait_for(lambda: workshop.prefect.runs_of("collect/on-drift"))
+    (collecting,) = workshop.prefect.runs_of("collect/on-drift")
+    asked = {"thing": "hub-1", "reason": "brightness moved", "episode": "e-1"}
+    assert collecting["parameters"]["plan"] == asked
+    workshop.prefect.wait(collecting["id"], "COMPLETED")
 
 
 def test_the_command_line_runs_on_the_same_server(workshop: Workshop) -> None:

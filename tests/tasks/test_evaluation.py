@@ -9,7 +9,7 @@ import pytest
 from backends.artifacts import Evaluation, Predictions
 from backends.errors import GateRefusedError
 from tasks.business_understanding import AccuracyTargets
-from tasks.evaluation import evaluate, judge_accuracy, judge_against_champion, require
+from tasks.evaluation import evaluate, judge_accuracy, require
 
 CLASSES = ("child", "car")
 
@@ -95,29 +95,3 @@ def test_a_refusal_for_missed_children_says_so(evaluation: Evaluation) -> None:
     assert "child 0.500" in recall.reason
     with pytest.raises(GateRefusedError, match="child"):
         require.fn((recall,))
-
-
-@pytest.mark.parametrize(
-    ("gain", "passed"),
-    [
-        pytest.param(0.0, True, id="as-good"),
-        pytest.param(0.01, False, id="not-better-enough"),
-        pytest.param(-0.1, True, id="slack"),
-    ],
-)
-def test_the_champion_is_beaten_by_the_gain_that_is_asked(
-    evaluation: Evaluation, gain: float, passed: bool
-) -> None:
-    targets = AccuracyTargets(min_champion_gain=gain)
-
-    gate = judge_against_champion(evaluation, evaluation, "", targets)
-
-    assert gate.passed is passed
-
-
-def test_no_champion_is_no_baseline_and_never_a_pass(evaluation: Evaluation) -> None:
-    gate = judge_against_champion(evaluation, None, "no champion yet", AccuracyTargets())
-
-    assert gate.passed is None
-    assert gate.reason == "no baseline: no champion yet"
-    assert not gate.refuses

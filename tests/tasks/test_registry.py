@@ -12,9 +12,11 @@ from prefect.settings import PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW, temporary
 from backends.artifacts import Epoch, PackedData, Predictions, TrainedModel
 from backends.ports import OnLine
 from backends.tracking import MlflowTracker
+from tasks.champion import ChampionScore
+from tasks.evaluation import evaluate
 from tasks.recording import Run, note, recorded, stage
 from tasks.registry import (
-    ChampionScore,
+    batches_of,
     digest_of,
     log_epoch,
     promote_candidate,
@@ -112,8 +114,8 @@ def test_the_champion_is_scored_on_the_pictures_of_this_run(
     score = asked(tracker, predictor, packed)
     other = asked(tracker, predictor, dataclasses.replace(packed, root=Path("packed-2")))
 
-    assert score.evaluation is not None
-    assert score.evaluation.top1 == pytest.approx(0.7)
+    assert score.predictions is not None
+    assert evaluate(score.predictions).top1 == pytest.approx(0.7)
     assert (score.missing, other.missing) == ("", "")
     jobs = [job for job, _ in predictor.asked]
     assert len(set(jobs)) == 2, "other pictures are another job"
@@ -123,8 +125,8 @@ def test_the_champion_is_scored_on_the_pictures_of_this_run(
     ("change", "reason"),
     [
         (
-            {"classes": ("cat", "dog", "deer")},
-            "the champion's classes are ['cat', 'dog'], now ['cat', 'dog', 'deer']",
+            {"classes": ("cat", "deer")},
+            "the champion's classes are ['cat', 'dog'], now ['cat', 'deer']",
         ),
         ({"width": 64}, "the champion's pixels are 32x32, now 64x32"),
     ],
@@ -142,9 +144,39 @@ def test_a_champion_of_other_classes_or_sizes_is_no_baseline(
 
     score = asked(tracker, predictor, changed)
 
-    assert score.evaluation is None
+    assert score.predictions is None
     assert score.missing.replace('"', "'") == reason
     assert predictor.asked == []
+
+
+def test_a_champion_of_fewer_classes_answers_with_its_own(
+    tracker: MlflowTracker,
+    predictor: HonestPredictor,
+    packed: PackedData,
+    registered: Callable[[str], str],
+) -> None:
+    promote_candidate.fn(tracker, MODEL, registered("0.7"), "1.0.0")
+    more = dataclasses.replace(packed, classes=("cat", "deer", "dog"))
+
+    score = asked(tracker, predictor, more)
+
+    assert score.predictions is not None
+    assert score.predictions.classes == CLASSES
+
+
+def test_a_champion_knows_the_batches_that_it_learnt_from(
+    tracker: MlflowTracker, predictor: HonestPredictor, packed: PackedData, tmp_path: Path
+) -> None:
+    run = tracker.start(MODEL, "run", {})
+    model = trained(tmp_path, "0.7")
+    version = register_candidate.fn(tracker, MODEL, run, model, {"night_2", "night_1"})
+    promote_candidate.fn(tracker, MODEL, version, "1.0.0")
+
+    champion = tracker.champion(MODEL)
+
+    assert champion
+    assert batches_of(champion) == {"night_1", "night_2"}
+    assert asked(tracker, predictor, packed).batches == {"night_1", "night_2"}
 
 
 def test_a_champion_whose_archive_is_gone_is_no_baseline(
@@ -160,7 +192,7 @@ def test_a_champion_whose_archive_is_gone_is_no_baseline(
 
     score = asked(tracker, predictor, packed)
 
-    assert score.evaluation is None
+    assert score.predictions is None
     assert score.missing == f"the champion's archive {champion.archive} is gone"
 
 

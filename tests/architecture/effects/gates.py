@@ -13,7 +13,7 @@ from tasks.costs import judge_cost
 from tasks.data_gates import DataLimits
 from tasks.leakage import judge_leakage
 from tasks.splitting import SplitPlan, split_pictures
-from tests.architecture.effects import data_gates
+from tests.architecture.effects import data_gates, targets
 from tests.architecture.effects.data_gates import ALIKE, USUAL
 from tests.architecture.effects.runs import released
 from tests.architecture.effects.targets import accuracy, package
@@ -77,6 +77,10 @@ CASES: dict[str, tuple[Case, Case]] = {
     "model.champion": (
         lambda _: accuracy(min_champion_gain=0.0)["model.champion"],
         lambda _: accuracy(min_champion_gain=0.05)["model.champion"],
+    ),
+    "model.champion-new": (
+        lambda _: targets.better_on_new(10, 0.1),
+        lambda _: targets.better_on_new(3, 0.0),
     ),
     "compiled.parity": (
         lambda _: package(max_abs_diff=0.002)["compiled.parity"],

@@ -1,11 +1,13 @@
 """What each key of a flow's plan changes."""
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from pyarrow import parquet
 
 from backends.artifacts import PackedData
@@ -15,10 +17,10 @@ from backends.sources.plan import DrivewayPlan
 from edge.contract import INFERENCE_COMPONENT, RUNTIME_COMPONENT
 from flows.cycle import about
 from flows.monitor import MonitorPlan, monitor
-from flows.phases import PhasePlan, prepare, resume
-from flows.plan import CyclePlan, DevicePlan
-from flows.retrain import RetrainPlan, retrain
+from flows.phases import PhasePlan, prepare, resume, understand
+from flows.plan import GATES, CyclePlan, DevicePlan
 from flows.watch import WatchPlan, watch
+from tasks.accepted_data import source_name
 from tasks.device_comparison import MonitorLimits, measure
 from tasks.handover import hand_over, take_over
 from tasks.modeling import TrainingPlan
@@ -115,6 +117,23 @@ def understood(folder: Path, data: str) -> str:
     return reason
 
 
+def ingested(folder: Path, collected: bool) -> int:
+    """How many pictures a cycle finds beside those that were collected for its source."""
+    for place in ("pictures/cat", "pictures/dog", "home/collected/{name}/night/dog"):
+        name = source_name(f"folder:{folder / 'pictures'}")
+        into = folder / place.format(name=name)
+        into.mkdir(parents=True, exist_ok=True)
+        for number in range(4):
+            colour = (len(place) * 7 % 256, number * 60, 90)
+            Image.new("RGB", (32, 32), colour).save(into / f"{number}.png")
+    run = understand(
+        CyclePlan(data=f"folder:{folder / 'pictures'}", collected=collected, override=GATES)
+    )
+    record = json.loads((folder / "home/runs" / run / "run.json").read_text())
+    images: int = record["data"]["images"]
+    return images
+
+
 def _run_ids(folder: Path) -> tuple[object, object]:
     chosen: str = failed_cycle(folder, run_id="mine")["run_id"]
     assert (folder / "home/runs/mine/run.json").exists()
@@ -137,6 +156,7 @@ CYCLE: dict[str, Effect] = {
         released(folder / "a").fleet.thing,
         released(folder / "b", thing="porch").fleet.thing,
     ),
+    "collected": lambda folder: (ingested(folder, True), ingested(folder, False)),
     "override": lambda folder: (
         passes_a_refusing_gate(folder / "a"),
         passes_a_refusing_gate(folder / "b", "model.accuracy"),
@@ -232,8 +252,4 @@ OPERATING: dict[str, Effect] = {
         goes_on_past(folder, "split.leakage"),
     ),
     "watch.things": lambda folder: (watched(folder, "hub-1"), watched(folder, "hub-1", "hub-2")),
-    "retrain.thing": lambda _: (
-        reason_of(lambda: retrain(RetrainPlan(thing="hub-1"))),
-        reason_of(lambda: retrain(RetrainPlan(thing="hub-2"))),
-    ),
 }

@@ -1,15 +1,25 @@
 """What each key of targets.toml decides: the same measurement, judged by two limits."""
 
-import dataclasses
 import tempfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from backends.artifacts import ClassScore, Evaluation, Gate, Verification
 from backends.errors import JobError
 from backends.settings import BackendSettings
-from tasks.business_understanding import AccuracyTargets, DeviceTargets, ParityTargets, Targets
-from tasks.evaluation import judge_accuracy, judge_against_champion
+from backends.sources.collected import Collected
+from tasks.business_understanding import (
+    AccuracyTargets,
+    DeviceTargets,
+    ParityTargets,
+    RetrainingTargets,
+    Targets,
+)
+from tasks.champion import Duel, judge_new, judge_old
+from tasks.data_validation import new_classes
+from tasks.evaluation import judge_accuracy
 from tasks.monitoring import monitor_limits
+from tasks.retraining.deciding import Situation, Try, judge
 from tasks.verification import judge_package
 from tests.architecture.effects import data_gates
 from tests.architecture.effects.effect import Effect
@@ -25,7 +35,17 @@ SCORED = Evaluation(
     calibration_error=0.1,
     images=20,
 )
-CHAMPION = dataclasses.replace(SCORED, top1=0.79)
+DUEL = Duel(images=100, candidate=80, champion=79, gained=5, lost=4)
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
+SITUATION = Situation(
+    now=NOW,
+    episode="",
+    champion="1",
+    known=frozenset(),
+    collected=Collected({"night": {"car": 60}}, {}, 20),
+    tries=(Try("r-1", NOW - timedelta(hours=24), "", "1", ("older",), "failed", 1.0),),
+    usd=2.0,
+)
 VERIFIED = Verification(
     executed=True,
     runtime="libdlr",
@@ -45,9 +65,27 @@ def accuracy(**limits: object) -> dict[str, bool | None]:
     targets = AccuracyTargets.model_validate(limits)
     gates = [
         *judge_accuracy(SCORED, targets),
-        judge_against_champion(SCORED, CHAMPION, "", targets),
+        judge_old(DUEL, "", targets),
     ]
     return {gate.name: gate.passed for gate in gates}
+
+
+def better_on_new(gained: int, min_gain: float) -> bool | None:
+    """Whether a model passes that alone gets so many of 100 new pictures right."""
+    duel = Duel(images=100, candidate=50 + gained, champion=50, gained=gained, lost=0)
+    return judge_new(duel, "", RetrainingTargets(min_gain=min_gain)).passed
+
+
+def refusing(**limits: float) -> set[str]:
+    """The guards that refuse a retraining of a thing, which had one yesterday that failed."""
+    targets = RetrainingTargets.model_validate(limits)
+    return {guard.name for guard in judge(SITUATION, targets) if not guard.passed}
+
+
+def entering(min_new_class: int) -> int:
+    """How many pictures of a new class are needed, beside few others."""
+    targets = Targets(retraining=RetrainingTargets(min_new_class=min_new_class))
+    return new_classes(targets).needed(images=70, classes=7)
 
 
 def package(**limits: float) -> dict[str, bool | None]:
@@ -126,6 +164,28 @@ EFFECTS: dict[str, Effect] = {
         (data_gates.drift(0.1, 100), device_drift(0.1, 100)),
         (data_gates.drift(0.1, 500), device_drift(0.1, 500)),
     ),
+    "retraining.cool_down_hours": lambda _: (
+        refusing(cool_down_hours=23),
+        refusing(cool_down_hours=25),
+    ),
+    "retraining.min_new_labels": lambda _: (
+        refusing(min_new_labels=60, cool_down_hours=0),
+        refusing(min_new_labels=61, cool_down_hours=0),
+    ),
+    "retraining.max_tries_per_week": lambda _: (
+        refusing(max_tries_per_week=2, cool_down_hours=0),
+        refusing(max_tries_per_week=1, cool_down_hours=0),
+    ),
+    "retraining.max_failed_tries": lambda _: (
+        refusing(max_failed_tries=2, cool_down_hours=0),
+        refusing(max_failed_tries=1, cool_down_hours=0),
+    ),
+    "retraining.max_usd_per_week": lambda _: (
+        refusing(max_usd_per_week=3, cool_down_hours=0),
+        refusing(max_usd_per_week=2.9, cool_down_hours=0),
+    ),
+    "retraining.min_new_class": lambda _: (entering(20), entering(21)),
+    "retraining.min_gain": lambda _: (better_on_new(10, 0.1), better_on_new(10, 0.11)),
     "release.approval": lambda folder: (
         released(folder / "a").record["status"],
         released(folder / "b", targets={"release": {"approval": True}}).record["status"],
