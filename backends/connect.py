@@ -17,12 +17,13 @@ from backends.local.statistics import LocalStatistics
 from backends.local.trainer import LocalTrainer
 from backends.local.verifier import LocalVerifier
 from backends.local.wheels import LocalWheels
-from backends.ports import Backend, CloudRules, StatisticsStore
+from backends.ports import Backend, CloudRules, RestorableFleet, StatisticsStore, Tracker
 from backends.settings import PROJECT, Settings
 from backends.tracking import MlflowTracker
 
 if TYPE_CHECKING:
     from backends.aws.account import Account
+    from backends.aws.components import GreengrassComponents
     from backends.aws.removal import AwsRemoval
     from backends.aws.results_store import StoredResults
 
@@ -94,7 +95,7 @@ def _on_this_machine(settings: Settings, max_usd: float) -> Backend:
         wheels=LocalWheels(root / "cache" / "wheels", PROJECT / "requirements" / "device.txt"),
         components=local_components(settings),
         fleet=local_fleet(settings),
-        tracker=MlflowTracker(root / "mlflow", settings.mlflow.uri),
+        tracker=tracker(settings),
         device_python=str(local.device_python),
     )
 
@@ -115,6 +116,37 @@ def local_components(settings: Settings) -> LocalComponents:
 def local_fleet(settings: Settings) -> LocalFleet:
     """The devices of this machine."""
     return LocalFleet(settings)
+
+
+def restorable_fleet(settings: Settings) -> RestorableFleet:
+    """The devices of the settings' kind, and what they ran. Raises InvalidInputError."""
+    if settings.backend.kind == "local":
+        return local_fleet(settings)
+    account = aws_account(settings)
+    from backends.aws.components import GreengrassComponents
+    from backends.aws.fleet import GreengrassFleet
+    from backends.aws.objects import S3Objects
+
+    folder = settings.root / "aws" / "components"
+    store = GreengrassComponents(account, S3Objects(account), folder)
+    return GreengrassFleet(account, store)
+
+
+def component_archive(settings: Settings) -> "LocalComponents | GreengrassComponents":
+    """Where component versions are kept and can be had again. Raises InvalidInputError."""
+    if settings.backend.kind == "local":
+        return local_components(settings)
+    account = aws_account(settings)
+    from backends.aws.components import GreengrassComponents
+    from backends.aws.objects import S3Objects
+
+    folder = settings.root / "aws" / "components"
+    return GreengrassComponents(account, S3Objects(account), folder)
+
+
+def tracker(settings: Settings) -> Tracker:
+    """Where runs and model versions are kept."""
+    return MlflowTracker(settings.root / "mlflow", settings.mlflow.uri)
 
 
 def cloud_rules(settings: Settings) -> CloudRules:

@@ -15,6 +15,7 @@ from backends.artifacts import (
     DeviceResult,
     ModelInput,
     PackedData,
+    PastDeployment,
     Pictures,
     Platform,
     Predictions,
@@ -165,12 +166,34 @@ class Fleet(Protocol):
         ...
 
 
+class ResultsSource(Protocol):
+    """What devices said, as it is kept. Raises InvalidInputError, BackendUnavailableError."""
+
+    def results(self, thing: str, since: str, count: int, timeout: float) -> Sequence[DeviceResult]:
+        """See Fleet."""
+        ...
+
+
 class DeployedFleet(Protocol):
     """Knows what was deployed. Raises InvalidInputError (a thing's name)."""
 
     def deployed(self, thing: str) -> tuple[Mapping[str, str], Mapping[str, Mapping[str, object]]]:
         """Versions and configuration merges by component, of the last deployment that succeeded."""
         ...
+
+    def history(self, thing: str) -> Sequence[PastDeployment]:
+        """The deployments that succeeded, newest first, as far back as is known.
+
+        `Fleet.roll_back` to before the moment of one gives the device the one after it in the list.
+        """
+        ...
+
+
+class RestorableFleet(Fleet, DeployedFleet, Protocol):
+    """A fleet that can be given back what it ran.
+
+    A repeated `roll_back` joins the one that is under way.
+    """
 
 
 class CloudRules(Protocol):
@@ -224,6 +247,10 @@ class Tracker(Protocol):
         ...
 
     def champion(self, model: str) -> RegisteredModel | None: ...
+
+    def tag(self, model: str, version: str, tags: Mapping[str, str]) -> None:
+        """Say something of a version that is kept."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from flows import aws_commands, fleet_commands, operating_commands, variant_comm
 from flows.alert_commands import alerts
 from flows.example_commands import fetch, list_examples
 from flows.public_model import public_model
+from flows.rollback_commands import rollback
 
 app = typer.Typer(
     help="Take an image classifier from data to edge devices, and keep it honest there.",
@@ -294,6 +295,7 @@ variant_commands.add_to(app, _command)
 
 
 app.command()(_command(alerts))
+app.command()(_command(rollback))
 examples.command()(_command(fetch))
 examples.command("list")(_command(list_examples))
 

@@ -4,10 +4,17 @@ An event's name is its outcome (`edgeward.run.refused`, `edgeward.drift`); flows
 who is told.
 """
 
+import uuid
+
 from prefect.events import emit_event
+from prefect.events.worker import EventsWorker
 
 from tasks.monitor_report import MonitorReport
+from tasks.quality.rollbacks import Rollback
 from tasks.recording import Run, read_record
+
+EVENTS = uuid.UUID("b6a3c7a0-6f0e-4f0e-9d3e-0a3f5e0c1d52")
+"""Where the ids of events are names in: one that is sent twice is the same event."""
 
 
 def announce(run: Run) -> None:
@@ -48,3 +55,25 @@ def announce_drift(report: MonitorReport) -> None:
             "checks": list(report.drifted),
         },
     )
+
+
+def announce_rollback(rollback: Rollback) -> None:
+    """A device that was given back what it ran before; returns once the server has been told."""
+    emit_event(
+        "edgeward.rolled-back",
+        resource={
+            "prefect.resource.id": f"edgeward.thing.{rollback.thing}",
+            "prefect.resource.name": rollback.thing,
+            "edgeward.thing": rollback.thing,
+        },
+        payload={
+            "reason": rollback.reason,
+            "run": rollback.run,
+            "from_version": rollback.from_version,
+            "to_version": rollback.to_version,
+            "by": rollback.by,
+            "rollback": rollback.id,
+        },
+        id=uuid.uuid5(EVENTS, rollback.id),
+    )
+    EventsWorker.instance().wait_until_empty()

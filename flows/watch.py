@@ -7,6 +7,7 @@ from backends.connect import local_fleet
 from backends.settings import load_settings
 from flows.announcing import announce_drift
 from flows.monitor import MonitorPlan, monitor
+from flows.quality import watch_quality
 from tasks.monitor_report import MonitorReport
 from tasks.monitoring import monitor_limits
 from tasks.recording import targets_of
@@ -35,4 +36,5 @@ def watch(plan: WatchPlan = WatchPlan()) -> tuple[MonitorReport, ...]:
         if report.status == "drift":
             announce_drift(report)
         reports.append(report)
+        watch_quality(thing)
     return tuple(reports)

@@ -136,6 +136,12 @@ GATES: dict[str, GateWords] = {
         "at least",
         "Compare the pictures that disagree, and read the device's log with the command below.",
     ),
+    "device.rolled-back": GateWords(
+        "The device did not have to give this version back",
+        "",
+        "at most",
+        "Train a better one: with other pictures, or other hyperparameters.",
+    ),
 }
 UNKNOWN_GATE = GateWords(
     "A check of this run", "", "at most", "Read the reason, mend its cause, then run again."
