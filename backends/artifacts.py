@@ -33,6 +33,19 @@ class Gate:
         return self.passed is False and not self.overridden
 
 
+Severity = Literal["info", "warning", "critical"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What people are told at once. The same `id` is the same message, sent again."""
+
+    id: str
+    severity: Severity
+    subject: str
+    body: str
+
+
 @dataclass(frozen=True, slots=True)
 class PastDeployment:
     """What a device was seen to take: `at` (ISO 8601, UTC) says when it was asked to."""

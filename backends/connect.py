@@ -1,6 +1,7 @@
 """The one place that builds adapters."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from backends.local.compiler import HOST_CPU, LocalCompiler
 from backends.local.components import LocalComponents
 from backends.local.fleet import LocalFleet
 from backends.local.jobs import LocalJobs
+from backends.local.notices import MqttChannel, has_broker
 from backends.local.objects import LocalObjects
 from backends.local.packer import LocalPacker
 from backends.local.predictor import LocalPredictor
@@ -17,9 +19,11 @@ from backends.local.statistics import LocalStatistics
 from backends.local.trainer import LocalTrainer
 from backends.local.verifier import LocalVerifier
 from backends.local.wheels import LocalWheels
-from backends.ports import Backend, CloudRules, RestorableFleet, StatisticsStore, Tracker
+from backends.mail import MailChannel
+from backends.ports import Backend, Channel, CloudRules, RestorableFleet, StatisticsStore, Tracker
 from backends.settings import PROJECT, Settings
 from backends.tracking import MlflowTracker
+from backends.webhook import WebhookChannel
 
 if TYPE_CHECKING:
     from backends.aws.account import Account
@@ -181,6 +185,41 @@ def results_source(settings: Settings, thing: str) -> "LocalFleet | StoredResult
     from backends.aws.results_store import StoredResults
 
     return StoredResults(account)
+
+
+def channels(settings: Settings) -> Sequence[Channel]:
+    """Every way to tell people that the settings have. Raises InvalidInputError (the settings)."""
+    notify, aws = settings.notify, settings.backend.kind == "aws"
+    found: list[Channel] = []
+    if not aws and has_broker(settings.root / "cloud"):
+        found.append(MqttChannel(settings.root / "cloud"))
+    if address := notify.webhook.get_secret_value():
+        found.append(WebhookChannel(address, notify.webhook_least))
+    if notify.mail_to:
+        found.append(MailChannel(notify))
+    if aws or notify.sns_topic:
+        found.append(_sns(settings))
+    return found
+
+
+def _sns(settings: Settings) -> Channel:
+    """A topic of one's own may be in any account and region; boto3 finds the credentials."""
+    topic = settings.notify.sns_topic
+    account = _account_of(settings, topic) if topic else aws_account(settings)
+    from backends.aws.notices import SnsChannel
+
+    return SnsChannel(account, topic, settings.notify.sns_least)
+
+
+def _account_of(settings: Settings, topic: str) -> "Account":
+    try:
+        from backends.aws.account import Account
+    except ModuleNotFoundError as error:
+        raise BackendBlockedError(
+            "SNS", "boto3 is not installed", "Run `make setup-aws`."
+        ) from error
+    region = topic.split(":")[3]
+    return Account(settings.aws.model_copy(update={"region": region}))
 
 
 def aws_removal(settings: Settings) -> "AwsRemoval":

@@ -13,6 +13,7 @@ from backends.artifacts import (
     ComponentVersion,
     Deployment,
     DeviceResult,
+    Message,
     ModelInput,
     PackedData,
     PastDeployment,
@@ -21,6 +22,7 @@ from backends.artifacts import (
     Predictions,
     RegisteredModel,
     RulePart,
+    Severity,
     StoredMessage,
     TrainedModel,
     Unusable,
@@ -194,6 +196,23 @@ class RestorableFleet(Fleet, DeployedFleet, Protocol):
 
     A repeated `roll_back` joins the one that is under way.
     """
+
+
+class Channel(Protocol):
+    """A way to tell people something.
+
+    Raises BackendUnavailableError, which names no secret. A repeated call may tell it twice.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def least(self) -> Severity:
+        """What is less severe is not for this channel."""
+        ...
+
+    def send(self, message: Message) -> None: ...
 
 
 class CloudRules(Protocol):

@@ -7,6 +7,7 @@ from backends.connect import local_fleet
 from backends.settings import load_settings
 from flows.announcing import announce_drift
 from flows.monitor import MonitorPlan, monitor
+from flows.notify import tell_people
 from flows.quality import watch_quality
 from tasks.monitor_report import MonitorReport
 from tasks.monitoring import monitor_limits
@@ -37,4 +38,5 @@ def watch(plan: WatchPlan = WatchPlan()) -> tuple[MonitorReport, ...]:
             announce_drift(report)
         reports.append(report)
         watch_quality(thing)
+    tell_people(settings, [])  # what was held back in a quiet time, or not taken by a channel
     return tuple(reports)

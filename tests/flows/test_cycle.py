@@ -61,7 +61,7 @@ class Person:
 
     def does(self, *arguments: str, **environment: str) -> "Answer":
         process = self.start(*arguments, **environment)
-        out, err = process.communicate(timeout=300)
+        out, err = process.communicate(timeout=900)
         return Answer(process.returncode, out, err)
 
     def runs(self, *more: str, **environment: str) -> "Answer":
