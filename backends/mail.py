@@ -61,8 +61,15 @@ class MailChannel:
             if given.smtp_security == "starttls":
                 server.starttls(context=trusted)
             if given.smtp_username:
-                server.login(given.smtp_username, given.smtp_password.get_secret_value())
+                self._log_in(server)
             yield server
+
+    def _log_in(self, server: smtplib.SMTP) -> None:
+        password = self.settings.smtp_password.get_secret_value()
+        try:
+            server.login(self.settings.smtp_username, password)
+        except smtplib.SMTPException:  # some servers end the connection as well
+            raise _unavailable("it refused the login") from None
 
 
 def _unavailable(reason: str) -> BackendUnavailableError:
