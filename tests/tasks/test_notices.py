@@ -241,7 +241,7 @@ def test_a_failed_flow_of_another_project_is_not_told_of() -> None:
     }
     ours = {
         **failed,
-        "related": [*failed["related"], {"prefect.resource.id": "prefect.tag.edgeward"}],  # type: ignore[misc]
+        "related": [*failed["related"], {"prefect.resource.id": "prefect.tag.edgeward"}],
     }
 
     assert notice_of(failed) is None
