@@ -67,7 +67,7 @@ class QualityTargets(Table):
     )
     max_confidence_drop: Share = Field(0.15, description="Most that the mean confidence may lose.")
     max_label_shift: Share = Field(
-        0.15, description="Largest move of the label mix away from the held-out one (bits)."
+        0.15, description="Largest move of the label mix (Jensen-Shannon divergence, bits)."
     )
     min_agreement: Share = Field(
         0.5, description="Least share of pictures that both call alike, in shadow."

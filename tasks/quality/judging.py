@@ -25,11 +25,11 @@ COMPARISONS = 4
 
 
 def judge_telemetry(
-    seen: BeforeAndAfter, held_out: Summary | None, targets: Targets
+    seen: BeforeAndAfter, drifted: str, targets: Targets
 ) -> tuple[QualityCheck, QualityCheck]:
     """Mean confidence and label mix, before and after.
 
-    `held_out` is the new model's baseline: a label mix that moves towards it is no fault.
+    `drifted` says what `drift_before` found: labels of such pictures are no yardstick.
     """
     before, after = seen.before, seen.after
     limits = targets.quality
@@ -39,15 +39,32 @@ def judge_telemetry(
     if moved := _moved(before, after, targets.drift.max_psi):
         told = f"the pictures changed with the model: {moved}"
         return _open(CONFIDENCE, limit[0], told), _open(LABELS, limit[1], told)
-    return _confidence(before, after, limit[0]), _labels(before, after, held_out, limit[1])
+    labels = _open(LABELS, limit[1], drifted) if drifted else _labels(before, after, limit[1])
+    return _confidence(before, after, limit[0]), labels
+
+
+def drift_before(seen: BeforeAndAfter, baseline: Summary | None, targets: Targets) -> str:
+    """Why what the former model said is no yardstick; empty: it is one.
+
+    `baseline` is the former model's: where the device had drifted from it, other answers than its
+    own are what the new model is there for.
+    """
+    before = seen.before
+    if before is None or baseline is None or not before.distinct or not baseline.distinct:
+        return ""
+    if moved := _moved(baseline, before, targets.drift.max_psi):
+        return f"the former model's answers are no yardstick, its pictures had drifted: {moved}"
+    return ""
 
 
 def judge_agreement(
-    compared: VariantComparison | None, limits: QualityTargets
+    compared: VariantComparison | None, drifted: str, limits: QualityTargets
 ) -> QualityCheck | None:
     """How often both call the same picture alike; None where no shadow was asked for."""
     if compared is None:
         return None
+    if drifted:
+        return _open(AGREEMENT, limits.min_agreement, drifted)
     champion, agreement = compared.champion, compared.agreement
     if champion is None or agreement is None or champion.pictures < limits.min_samples:
         had = champion.pictures if champion else 0
@@ -95,17 +112,10 @@ def _drop(before: Distribution, now: Distribution, n: int, m: int) -> float:
     return max(0.0, drop - 2 * error) if drop > surprise(COMPARISONS) * error else 0.0
 
 
-def _labels(
-    before: Summary, after: Summary, held_out: Summary | None, limit: float
-) -> QualityCheck:
+def _labels(before: Summary, after: Summary, limit: float) -> QualityCheck:
     shift = _distance(before, after)
-    moved = f"{_biggest_move(before.labels, after.labels)}; {shift:.3f} bits"
-    if shift <= limit:
-        return QualityCheck(LABELS, True, None, None, round(shift, 4), limit, moved)
-    if held_out is not None and _raw(held_out, after) < _raw(held_out, before):
-        says = f"{moved}; nearer to the mix of its held-out pictures than before"
-        return QualityCheck(LABELS, True, None, None, round(shift, 4), limit, says)
-    return QualityCheck(LABELS, False, None, None, round(shift, 4), limit, moved)
+    says = f"{_biggest_move(before.labels, after.labels)}; {shift:.3f} bits"
+    return QualityCheck(LABELS, shift <= limit, None, None, round(shift, 4), limit, says)
 
 
 def _distance(before: Summary, after: Summary) -> float:
@@ -114,11 +124,6 @@ def _distance(before: Summary, after: Summary) -> float:
         return 0.0
     different = before.distinct, after.distinct
     return jensen_shannon(held, holds, COMPARISONS, different).size
-
-
-def _raw(one: Summary, other: Summary) -> float:
-    held, holds = _counts(one.labels, other.labels)
-    return jensen_shannon(held, holds, 1).raw if any(held) and any(holds) else 1.0
 
 
 def _counts(one: Mapping[str, int], other: Mapping[str, int]) -> tuple[list[int], list[int]]:

@@ -13,7 +13,7 @@ from backends.files import replace_file
 from backends.ports import StatisticsStore
 from tasks.monitoring import load_baseline
 from tasks.quality.deployments import Watched
-from tasks.quality.judging import judge_agreement, judge_alerts, judge_telemetry
+from tasks.quality.judging import drift_before, judge_agreement, judge_alerts, judge_telemetry
 from tasks.quality.report import QualityReport
 from tasks.quality.telemetry import read_telemetry
 from tasks.quality.verdicts import count_verdicts
@@ -62,14 +62,16 @@ def judge_quality(
 ) -> QualityReport:
     """Hold what is known of the new model against the former one, and say what follows."""
     limits = watched.targets.quality
-    held_out = load_baseline(home / "baselines", watched.model_version)
+    seen = read_telemetry(store, watched)
+    baseline = load_baseline(home / "baselines", watched.former_version)
+    drifted = drift_before(seen, baseline, watched.targets)
     alerts = [
         count_verdicts(home, watched.thing, version)
         for version in (watched.former_version, watched.model_version)
     ]
     checks = [
-        *judge_telemetry(read_telemetry(store, watched), held_out, watched.targets),
-        judge_agreement(compared, limits),
+        *judge_telemetry(seen, drifted, watched.targets),
+        judge_agreement(compared, drifted, limits),
         judge_alerts(alerts[0], alerts[1], limits),
     ]
     report = QualityReport(

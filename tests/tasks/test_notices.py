@@ -12,6 +12,7 @@ import pytest
 from backends.artifacts import Message, Severity
 from backends.errors import BackendUnavailableError
 from backends.quiet_time import QuietTime, parse_quiet_time
+from backends.settings import PROJECT
 from tasks.notices.kinds import KINDS, Notice, notice_of
 from tasks.notices.outbox import read_outbox
 from tasks.notices.telling import Told, tell
@@ -253,3 +254,10 @@ def test_a_failed_flow_of_another_project_is_not_told_of() -> None:
 def test_every_event_has_an_automation_of_its_own_name() -> None:
     assert len({kind.automation for kind in KINDS}) == len(KINDS)
     assert len({kind.event for kind in KINDS}) == len(KINDS)
+
+
+def test_the_documentation_has_every_event_with_its_severity_and_automation() -> None:
+    page = (PROJECT / "docs" / "quality.md").read_text(encoding="utf-8")
+
+    for kind in KINDS:
+        assert f"| `{kind.event}` | {kind.severity} | `{kind.automation}` |" in page
