@@ -274,7 +274,7 @@ def release(
         this.pass_gates(Gate("device.first-result", None, None, None, reason))
         return {}
     version = components[MODEL_COMPONENT].version
-    if gate := judge_version(this.home, plan.thing, version):
+    if (gate := judge_version(this.home, plan.thing, version)).refuses:
         this.pass_gates(gate)
     if not await_approval(run, plan.targets.release, f"model {version} to {plan.thing}"):
         return {}

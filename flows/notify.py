@@ -27,7 +27,9 @@ from tasks.notices.kinds import BY_EVENT, FAILURES, Notice, notice_of
 from tasks.notices.telling import Told, tell
 
 LOOK_BACK = timedelta(minutes=30)
-MOST_EVENTS = 200
+MOST_EVENTS = 1000
+PAGE = 50
+"""Events that the server gives at once."""
 STORED_WITHIN = 60.0
 """Seconds after which the server should have stored an event that it has heard."""
 POLL_SECONDS = 0.5
@@ -73,13 +75,19 @@ def news(plan: NotifyPlan, group_seconds: float) -> list[Notice]:
 def _stored(plan: NotifyPlan) -> list[dict[str, Any]]:
     """The recent events of a name, oldest first; the server stores them some seconds late."""
     names = list(FAILURES if plan.name in FAILURES else (plan.name,))
+    this = _filter(id=EventIDFilter(id=[plan.event]))
     deadline = time.monotonic() + STORED_WITHIN
     with get_client(sync_client=True) as client:
-        while not (found := client.read_events(_filter(id=EventIDFilter(id=[plan.event]))).events):
+        while not (found := client.read_events(this, limit=1).events):
             if time.monotonic() > deadline:
                 break
             time.sleep(POLL_SECONDS)
-        found += client.read_events(_filter(event=EventNameFilter(name=names)), MOST_EVENTS).events
+        page = client.read_events(_filter(event=EventNameFilter(name=names)), limit=PAGE)
+        while page.events and len(found) < MOST_EVENTS:
+            found += page.events
+            if page.next_page is None:
+                break
+            page = client.read_events_page(str(page.next_page))
     known = {str(event.id): event.model_dump(mode="json") for event in found}
     return sorted(known.values(), key=lambda event: str(event["occurred"]))
 

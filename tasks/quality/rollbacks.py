@@ -98,17 +98,18 @@ def rolled_back(home: Path, thing: str) -> frozenset[str]:
     return frozenset(one.from_version for one in rollbacks_of(home, thing))
 
 
-def judge_version(home: Path, thing: str, version: str) -> Gate | None:
-    """The gate device.rolled-back, for a version that `thing` had to give back; None: it had not.
+def judge_version(home: Path, thing: str, version: str) -> Gate:
+    """The gate device.rolled-back: a version that `thing` gave back is not deployed by itself.
 
-    So it is not deployed again by itself; a person may override the gate.
+    A person may override it.
     """
+    name = "device.rolled-back"
     before = [one for one in rollbacks_of(home, thing) if one.from_version == version]
     if not before:
-        return None
+        return Gate(name, True, 0, 0, f"{thing} never had to give {version} back")
     last = before[-1]
     reason = f"{thing} gave {version} back on {last.decided_at[:16]} UTC: {last.reason}"
-    return Gate("device.rolled-back", False, len(before), 0, reason)
+    return Gate(name, False, len(before), 0, reason)
 
 
 @contextmanager
