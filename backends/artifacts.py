@@ -3,6 +3,7 @@
 A `path` is a file or folder on this machine. Probabilities, accuracies and shares lie in [0, 1].
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -30,6 +31,28 @@ class Gate:
     @property
     def refuses(self) -> bool:
         return self.passed is False and not self.overridden
+
+
+Severity = Literal["info", "warning", "critical"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What people are told at once. The same `id` is the same message, sent again."""
+
+    id: str
+    severity: Severity
+    subject: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class PastDeployment:
+    """What a device was seen to take: `at` (ISO 8601, UTC) says when it was asked to."""
+
+    at: str
+    components: Mapping[str, str]
+    merge: Mapping[str, Mapping[str, object]]
 
 
 @dataclass(frozen=True, slots=True)

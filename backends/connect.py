@@ -1,6 +1,7 @@
 """The one place that builds adapters."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from backends.local.compiler import HOST_CPU, LocalCompiler
 from backends.local.components import LocalComponents
 from backends.local.fleet import LocalFleet
 from backends.local.jobs import LocalJobs
+from backends.local.notices import MqttChannel, has_broker
 from backends.local.objects import LocalObjects
 from backends.local.packer import LocalPacker
 from backends.local.predictor import LocalPredictor
@@ -17,12 +19,23 @@ from backends.local.statistics import LocalStatistics
 from backends.local.trainer import LocalTrainer
 from backends.local.verifier import LocalVerifier
 from backends.local.wheels import LocalWheels
-from backends.ports import Backend, CloudRules, ObjectStore, StatisticsStore
+from backends.mail import MailChannel
+from backends.ports import (
+    Backend,
+    Channel,
+    CloudRules,
+    ObjectStore,
+    RestorableFleet,
+    StatisticsStore,
+    Tracker,
+)
 from backends.settings import PROJECT, Settings
 from backends.tracking import MlflowTracker
+from backends.webhook import WebhookChannel
 
 if TYPE_CHECKING:
     from backends.aws.account import Account
+    from backends.aws.components import GreengrassComponents
     from backends.aws.removal import AwsRemoval
     from backends.aws.results_store import StoredResults
 
@@ -94,7 +107,7 @@ def _on_this_machine(settings: Settings, max_usd: float) -> Backend:
         wheels=LocalWheels(root / "cache" / "wheels", PROJECT / "requirements" / "device.txt"),
         components=local_components(settings),
         fleet=local_fleet(settings),
-        tracker=MlflowTracker(root / "mlflow", settings.mlflow.uri),
+        tracker=tracker(settings),
         device_python=str(local.device_python),
     )
 
@@ -115,6 +128,37 @@ def local_components(settings: Settings) -> LocalComponents:
 def local_fleet(settings: Settings) -> LocalFleet:
     """The devices of this machine."""
     return LocalFleet(settings)
+
+
+def restorable_fleet(settings: Settings) -> RestorableFleet:
+    """The devices of the settings' kind, and what they ran. Raises InvalidInputError."""
+    if settings.backend.kind == "local":
+        return local_fleet(settings)
+    account = aws_account(settings)
+    from backends.aws.components import GreengrassComponents
+    from backends.aws.fleet import GreengrassFleet
+    from backends.aws.objects import S3Objects
+
+    folder = settings.root / "aws" / "components"
+    store = GreengrassComponents(account, S3Objects(account), folder)
+    return GreengrassFleet(account, store)
+
+
+def component_archive(settings: Settings) -> "LocalComponents | GreengrassComponents":
+    """Where component versions are kept and can be had again. Raises InvalidInputError."""
+    if settings.backend.kind == "local":
+        return local_components(settings)
+    account = aws_account(settings)
+    from backends.aws.components import GreengrassComponents
+    from backends.aws.objects import S3Objects
+
+    folder = settings.root / "aws" / "components"
+    return GreengrassComponents(account, S3Objects(account), folder)
+
+
+def tracker(settings: Settings) -> Tracker:
+    """Where runs and model versions are kept."""
+    return MlflowTracker(settings.root / "mlflow", settings.mlflow.uri)
 
 
 def cloud_rules(settings: Settings) -> CloudRules:
@@ -149,6 +193,41 @@ def results_source(settings: Settings, thing: str) -> "LocalFleet | StoredResult
     from backends.aws.results_store import StoredResults
 
     return StoredResults(account)
+
+
+def channels(settings: Settings) -> Sequence[Channel]:
+    """Every way to tell people that the settings have. Raises InvalidInputError (the settings)."""
+    notify, aws = settings.notify, settings.backend.kind == "aws"
+    found: list[Channel] = []
+    if not aws and has_broker(settings.root / "cloud"):
+        found.append(MqttChannel(settings.root / "cloud"))
+    if address := notify.webhook.get_secret_value():
+        found.append(WebhookChannel(address, notify.webhook_least))
+    if notify.mail_to:
+        found.append(MailChannel(notify))
+    if aws or notify.sns_topic:
+        found.append(_sns(settings))
+    return found
+
+
+def _sns(settings: Settings) -> Channel:
+    """A topic of one's own may be in any account and region; boto3 finds the credentials."""
+    topic = settings.notify.sns_topic
+    account = _account_of(settings, topic) if topic else aws_account(settings)
+    from backends.aws.notices import SnsChannel
+
+    return SnsChannel(account, topic, settings.notify.sns_least)
+
+
+def _account_of(settings: Settings, topic: str) -> "Account":
+    try:
+        from backends.aws.account import Account
+    except ModuleNotFoundError as error:
+        raise BackendBlockedError(
+            "SNS", "boto3 is not installed", "Run `make setup-aws`."
+        ) from error
+    region = topic.split(":")[3]
+    return Account(settings.aws.model_copy(update={"region": region}))
 
 
 def aws_removal(settings: Settings) -> "AwsRemoval":

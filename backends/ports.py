@@ -13,13 +13,16 @@ from backends.artifacts import (
     ComponentVersion,
     Deployment,
     DeviceResult,
+    Message,
     ModelInput,
     PackedData,
+    PastDeployment,
     Pictures,
     Platform,
     Predictions,
     RegisteredModel,
     RulePart,
+    Severity,
     StoredMessage,
     TrainedModel,
     Unusable,
@@ -181,12 +184,51 @@ class Fleet(Protocol):
         ...
 
 
+class ResultsSource(Protocol):
+    """What devices said, as it is kept. Raises InvalidInputError, BackendUnavailableError."""
+
+    def results(self, thing: str, since: str, count: int, timeout: float) -> Sequence[DeviceResult]:
+        """See Fleet."""
+        ...
+
+
 class DeployedFleet(Protocol):
     """Knows what was deployed. Raises InvalidInputError (a thing's name)."""
 
     def deployed(self, thing: str) -> tuple[Mapping[str, str], Mapping[str, Mapping[str, object]]]:
         """Versions and configuration merges by component, of the last deployment that succeeded."""
         ...
+
+    def history(self, thing: str) -> Sequence[PastDeployment]:
+        """The deployments that succeeded, newest first, as far back as is known.
+
+        `Fleet.roll_back` to before the moment of one gives the device the one after it in the list.
+        """
+        ...
+
+
+class RestorableFleet(Fleet, DeployedFleet, Protocol):
+    """A fleet that can be given back what it ran.
+
+    A repeated `roll_back` joins the one that is under way.
+    """
+
+
+class Channel(Protocol):
+    """A way to tell people something.
+
+    Raises BackendUnavailableError, which names no secret. A repeated call may tell it twice.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def least(self) -> Severity:
+        """What is less severe is not for this channel."""
+        ...
+
+    def send(self, message: Message) -> None: ...
 
 
 class CloudRules(Protocol):
@@ -240,6 +282,10 @@ class Tracker(Protocol):
         ...
 
     def champion(self, model: str) -> RegisteredModel | None: ...
+
+    def tag(self, model: str, version: str, tags: Mapping[str, str]) -> None:
+        """Say something of a version that is kept."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

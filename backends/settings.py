@@ -5,9 +5,10 @@ Read from the environment and from `.env`, e.g. `EDGEWARD_HOME=/data/edgeward`,
 """
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -16,6 +17,7 @@ from pydantic import (
     SecretStr,
     ValidationError,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import (
     BaseSettings,
@@ -25,8 +27,10 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from backends.artifacts import Severity
 from backends.deployment_terms import JobConfiguration
 from backends.errors import InvalidInputError
+from backends.quiet_time import parse_quiet_time
 
 PREFIX = "EDGEWARD_"
 PROJECT = Path(__file__).resolve().parents[1]
@@ -231,14 +235,41 @@ class PrefectSettings(BaseModel):
 
 
 class NotifySettings(BaseModel):
-    """Whom the Prefect server tells of failures, refused gates, drift and silence."""
+    """Who is told of failures, refused gates, drift, rollbacks and silence, how and when."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     webhook: SecretStr = Field(
-        SecretStr(""),
-        description="URL that gets a JSON message by POST of a failure, a refused gate, a release "
-        "that waits, drift, or silence of the monitor; empty: nobody is told.",
+        SecretStr(""), description="URL that gets a JSON message by POST; empty: none does."
+    )
+    webhook_least: Severity = Field(
+        "info", description="What is less severe than this does not go to the webhook."
+    )
+    mail_to: tuple[str, ...] = Field(
+        (), description="Addresses that get an e-mail, as a JSON list; empty: none does."
+    )
+    mail_from: str = Field("", description="The sender's address.")
+    mail_least: Severity = Field("warning", description="The same for e-mail.")
+    smtp_host: str = Field("", description="The mail server.")
+    smtp_port: int = Field(587, ge=1, le=65535, description="Its port.")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="How the way to it is secured."
+    )
+    smtp_username: str = Field("", description="Empty: without a login.")
+    smtp_password: SecretStr = Field(SecretStr(""), description="Its password.")
+    sns_topic: str = Field(
+        "",
+        description="ARN of an SNS topic; empty: with kind aws, that of the devices' alerts, "
+        "else none.",
+    )
+    sns_least: Severity = Field("warning", description="The same for SNS.")
+    quiet: str = Field(
+        "",
+        description="When only what is critical is told, as in `22:00-07:00 Europe/Berlin`; the "
+        "rest comes as one message afterwards.",
+    )
+    group_seconds: float = Field(
+        30, ge=0, le=3600, description="What happens within so long is told as one message."
     )
     silence_minutes: float = Field(
         45,
@@ -246,6 +277,34 @@ class NotifySettings(BaseModel):
         description="After so long without a look at the devices somebody is told; at least 10 "
         "seconds.",
     )
+
+    @field_validator("webhook")
+    @classmethod
+    def _is_a_web_address(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value() and not value.get_secret_value().startswith(
+            ("http://", "https://")
+        ):
+            raise ValueError("it must begin with http:// or https://")
+        return value
+
+    @field_validator("sns_topic")
+    @classmethod
+    def _is_a_topic(cls, value: str) -> str:
+        if value and not re.fullmatch(r"arn:[a-z-]+:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]+", value):
+            raise ValueError("it must be an ARN like arn:aws:sns:eu-west-1:123456789012:hubs")
+        return value
+
+    @field_validator("quiet")
+    @classmethod
+    def _is_a_time_of_day(cls, value: str) -> str:
+        parse_quiet_time(value)
+        return value
+
+    @model_validator(mode="after")
+    def _has_all_for_mail(self) -> Self:
+        if self.mail_to and not (self.smtp_host and self.mail_from):
+            raise ValueError("mail_to needs smtp_host and mail_from as well")
+        return self
 
 
 class Settings(BaseSettings):

@@ -26,6 +26,7 @@ ENDINGS = {
     "waiting": "SCHEDULED",
     "refused": "FAILED",
     "failed": "FAILED",
+    "rolled back": "FAILED",
 }
 
 
@@ -118,9 +119,13 @@ class MlflowTracker:
 
     @_translated
     def promote(self, model: str, version: str, tags: Mapping[str, str]) -> None:
+        self.tag(model, version, tags)
+        self._client.set_registered_model_alias(model, CHAMPION, version)
+
+    @_translated
+    def tag(self, model: str, version: str, tags: Mapping[str, str]) -> None:
         for name, value in tags.items():
             self._client.set_model_version_tag(model, version, name, value)
-        self._client.set_registered_model_alias(model, CHAMPION, version)
 
     @_translated
     def champion(self, model: str) -> RegisteredModel | None:

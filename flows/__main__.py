@@ -17,8 +17,8 @@ from flows import (
     aws_commands,
     completion,
     fleet_commands,
-    operating_commands,
     label_commands,
+    operating_commands,
     retrain_commands,
     variant_commands,
 )
@@ -26,6 +26,7 @@ from flows.alert_commands import alerts
 from flows.doctor_command import doctor
 from flows.example_commands import fetch, list_examples
 from flows.public_model import public_model
+from flows.rollback_commands import rollback
 from flows.streams import finish, nobody_reads, prepare
 
 app = typer.Typer(
@@ -376,6 +377,7 @@ retrain_commands.add_to(app, _command)
 
 
 app.command()(_command(alerts))
+app.command()(_command(rollback))
 examples.command()(_command(fetch))
 examples.command("list")(_command(list_examples))
 

@@ -1,7 +1,9 @@
 """Who is told when something goes wrong: Prefect automations, kept as code.
 
-Each hears an event and posts subject and body to the webhook of the settings. Deploying again
-mends them by name, and leaves off what a person has switched off.
+Each hears one kind of event and starts the flow `notify` with it, which groups and tells by the
+channels of the settings (docs/adr/0046). Two speak of what `notify` itself needs, so the server
+posts them to the webhook by itself. Deploying again mends them by name, and leaves off what a
+person has switched off.
 """
 
 from collections.abc import Mapping
@@ -12,17 +14,22 @@ from uuid import UUID
 
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import PrefectClient
-from prefect.events.actions import SendNotification
+from prefect.events.actions import ActionTypes, RunDeployment, SendNotification
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 
 from backends.settings import NotifySettings
+from tasks.notices.kinds import FAILURES, KINDS, Kind
 
 BLOCK = "edgeward-webhook"
-RUN = "edgeward.run.*"
+NOTIFY = "notify/on-event"
 FLOW_RUN = "prefect.flow-run.*"
 MONITOR: Mapping[str, Any] = {
     "prefect.resource.role": "flow",
     "prefect.resource.name": "watch",
+}
+TELLER: Mapping[str, Any] = {
+    "prefect.resource.role": "flow",
+    "prefect.resource.name": "notify",
 }
 OURS: Mapping[str, Any] = {
     "prefect.resource.role": "tag",
@@ -32,59 +39,43 @@ OURS: Mapping[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What is heard, and what is then said. Subject and body are Jinja templates of Prefect's."""
+    """What is heard. `subject` and `body` (Jinja of Prefect's) are the server's own words.
+
+    Where there are none, the flow `notify` finds the words.
+    """
 
     name: str
-    subject: str
-    body: str
     trigger: EventTrigger
+    subject: str = ""
+    body: str = ""
 
-    def automation(self, block: UUID, tags: list[str]) -> AutomationCore:
-        action = SendNotification(block_document_id=block, subject=self.subject, body=self.body)
+    @property
+    def is_told_by_the_server(self) -> bool:
+        return bool(self.subject)
+
+    def automation(self, block: UUID | None, teller: UUID, tags: list[str]) -> AutomationCore:
+        action: ActionTypes
+        if self.is_told_by_the_server and block is not None:
+            action = SendNotification(block_document_id=block, subject=self.subject, body=self.body)
+        else:
+            plan = {"event": "{{ event.id }}", "name": "{{ event.event }}"}
+            action = RunDeployment(deployment_id=teller, parameters={"plan": plan})
         return AutomationCore(name=self.name, trigger=self.trigger, actions=[action], tags=tags)
 
 
 def notices(settings: NotifySettings) -> tuple[Notice, ...]:
     """Everything that somebody is told."""
-    reason = "{{ event.payload.reason }}"
     return (
+        *(Notice(kind.automation, _trigger(kind)) for kind in KINDS),
         Notice(
-            "Edgeward: a flow failed",
-            "{{ flow.name }} failed",
-            "{{ flow_run.name }} ended {{ flow_run.state.name }}: {{ flow_run.state.message }}",
-            _heard(
-                {
-                    "prefect.flow-run.Failed",
-                    "prefect.flow-run.Crashed",
-                    "prefect.flow-run.TimedOut",
-                },
-                FLOW_RUN,
-                OURS,
-            ),
-        ),
-        Notice(
-            "Edgeward: a gate refused a run",
-            "A gate refused run {{ event.resource.name }}",
-            f"{reason}. See {{{{ event.payload.report }}}}",
-            _heard({"edgeward.run.refused"}, RUN),
-        ),
-        Notice(
-            "Edgeward: a release waits for approval",
-            "Run {{ event.resource.name }} waits for approval",
-            reason,
-            _heard({"edgeward.run.waiting"}, RUN),
-        ),
-        Notice(
-            "Edgeward: a device drifts",
-            "{{ event.resource.name }} drifts",
-            reason,
-            _heard({"edgeward.drift"}, "edgeward.thing.*"),
+            "Edgeward: people could not be told",
+            _heard(set(FAILURES), FLOW_RUN, TELLER),
+            "A message could not be told",
+            "{{ flow_run.name }} ended {{ flow_run.state.name }}: {{ flow_run.state.message }}. "
+            "See its log in Prefect's UI, and `edgeward doctor`.",
         ),
         Notice(
             "Edgeward: the monitor is silent",
-            "Nobody looks at the devices",
-            f"The flow watch has not completed for {settings.silence_minutes:g} minutes: is its "
-            "schedule active, and does a worker run?",
             EventTrigger(
                 posture=Posture.Proactive,
                 expect={"prefect.flow-run.Completed"},
@@ -93,8 +84,18 @@ def notices(settings: NotifySettings) -> tuple[Notice, ...]:
                 threshold=1,
                 within=timedelta(minutes=settings.silence_minutes),
             ),
+            "Nobody looks at the devices",
+            f"The flow watch has not completed for {settings.silence_minutes:g} minutes: is its "
+            "schedule active, and does a worker run? See `edgeward doctor`.",
         ),
     )
+
+
+def _trigger(kind: Kind) -> EventTrigger:
+    """`notify` has another tag than the other flows: its own failure would call it again."""
+    if kind.of_prefect:
+        return _heard(set(FAILURES), FLOW_RUN, OURS)
+    return _heard({kind.event}, "edgeward.*")
 
 
 def _heard(
@@ -110,30 +111,40 @@ def _heard(
 
 
 async def apply_automations(client: PrefectClient, settings: NotifySettings) -> list[str]:
-    """Make the server's automations those of `notices`; their names. Without a webhook: none."""
-    wanted = notices(settings) if settings.webhook.get_secret_value() else ()
-    if wanted:
-        block = await _save_block(settings.webhook.get_secret_value())
+    """Make the server's automations those of `notices`; their names.
+
+    The flow `notify` must be deployed. Without a webhook the server itself has nobody to tell.
+    """
+    teller = (await client.read_deployment_by_name(NOTIFY)).id
+    url = settings.webhook.get_secret_value()
+    block = await _save_block(url) if url else None
+    applied = []
     for notice in notices(settings):
         found = await client.read_automations_by_name(notice.name)
-        if notice not in wanted:
+        if notice.is_told_by_the_server and block is None:
             for one in found:
                 await client.delete_automation(one.id)
             continue
-        automation = notice.automation(block, ["edgeward"])
+        applied.append(notice.name)
+        automation = notice.automation(block, teller, ["edgeward"])
         if not found:
             await client.create_automation(automation)
         for one in found:
             automation.enabled = one.enabled
             await client.update_automation(one.id, automation)
-    return [notice.name for notice in wanted]
+    return applied
 
 
 async def _save_block(url: str) -> UUID:
     block = CustomWebhookNotificationBlock(
         name=BLOCK,
         url="{{webhook}}",
-        json_data={"subject": "{{subject}}", "body": "{{body}}", "text": "{{subject}}: {{body}}"},
+        json_data={
+            "subject": "{{subject}}",
+            "body": "{{body}}",
+            "text": "{{subject}}: {{body}}",
+            "severity": "critical",
+        },
         secrets={"webhook": url},
     )
     return await block.save(BLOCK, overwrite=True)  # type: ignore[no-any-return]

@@ -62,6 +62,8 @@ from tasks.labelling.finishing import collected_folder
 from tasks.modeling import predict_model, train_model
 from tasks.monitoring import build_baseline
 from tasks.outcome import headline
+from tasks.quality.former import keep_former
+from tasks.quality.rollbacks import judge_version
 from tasks.recipes import VARIANT_DLR
 from tasks.recording import Run, new_run_id, note, note_gates, read_record, recorded, stage
 from tasks.registry import (
@@ -292,6 +294,8 @@ def release(
         this.pass_gates(Gate("device.first-result", None, None, None, reason))
         return {}
     version = components[MODEL_COMPONENT].version
+    if (gate := judge_version(this.home, plan.thing, version)).refuses:
+        this.pass_gates(gate)
     if not await_approval(run, plan.targets.release, f"model {version} to {plan.thing}"):
         return {}
     expected = expected_labels(predictions, plan.device.known_pictures)
@@ -330,6 +334,7 @@ def conclude(
     """What was seen to work becomes what the next run is compared with."""
     component = components[MODEL_COMPONENT].version
     with stage(this.run, "conclude"):
+        keep_former(this.backend.tracker, model, version, this.accepted(dataset), this.run)
         build_baseline(dataset.manifest, predictions, component, this.home / "baselines")
         accept_dataset(dataset, this.accepted(dataset))
         promote_candidate(this.backend.tracker, model, version, component)

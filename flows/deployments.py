@@ -31,8 +31,9 @@ def deploy_flows(settings: Settings, server: str) -> bool:
         return False
     import anyio
 
-    anyio.run(_prepare_server, settings)
+    anyio.run(_make_pool)
     _deploy(settings.root / "prefect" / "deploy.log")
+    anyio.run(_automate, settings)
     write_json(note, wanted)
     return True
 
@@ -45,13 +46,11 @@ def _digest(settings: Settings) -> str:
     return hashlib.sha256(b"\0".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
-async def _prepare_server(settings: Settings) -> None:
+async def _make_pool() -> None:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.exceptions import ObjectAlreadyExists
     from prefect.workers.process import ProcessWorker
-
-    from flows.automations import apply_automations
 
     async with get_client() as client:
         template = ProcessWorker.get_default_base_job_template()
@@ -60,6 +59,15 @@ async def _prepare_server(settings: Settings) -> None:
         )
         with contextlib.suppress(ObjectAlreadyExists):  # with the limit that people gave it
             await client.create_work_pool(pool)
+
+
+async def _automate(settings: Settings) -> None:
+    """They start a flow, which must be deployed by then."""
+    from prefect.client.orchestration import get_client
+
+    from flows.automations import apply_automations
+
+    async with get_client() as client:
         await apply_automations(client, settings.notify)
 
 

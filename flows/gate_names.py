@@ -18,5 +18,6 @@ GateName = Literal[
     "compiled.memory",
     "compiled.size",
     "device.first-result",
+    "device.rolled-back",
 ]
 GATES: tuple[GateName, ...] = get_args(GateName)

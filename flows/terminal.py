@@ -67,6 +67,7 @@ def run_monitor(thing: str, targets: Path | None, as_json: bool) -> None:
     settings = load_settings()
     home = settings.root
     with prefect_server(home) as await_server:
+        from flows.announcing import announce_drift
         from flows.monitor import MonitorPlan, monitor
         from tasks.business_understanding import load_targets
         from tasks.monitoring import monitor_limits
@@ -79,6 +80,8 @@ def run_monitor(thing: str, targets: Path | None, as_json: bool) -> None:
         await_server()
         show_our_lines()
         report = monitor(plan)
+        if report.status == "drift":
+            announce_drift(report)
     if as_json:
         sys.stdout.write(json.dumps(asdict(report), indent=2, default=str) + "\n")
     _show_monitoring(report)

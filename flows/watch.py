@@ -7,7 +7,9 @@ from backends.connect import local_fleet
 from backends.settings import load_settings
 from flows.announcing import announce_drift
 from flows.monitor import MonitorPlan, finding, monitor
+from flows.notify import tell_people
 from flows.outcome_state import ends_saying
+from flows.quality import watch_quality
 from tasks.monitor_report import MonitorReport
 from tasks.monitoring import monitor_limits
 from tasks.recording import targets_of
@@ -42,4 +44,6 @@ def watch(plan: WatchPlan = WatchPlan()) -> tuple[MonitorReport, ...]:
         if report.status == "drift":
             announce_drift(report)
         reports.append(report)
+        watch_quality(thing)
+    tell_people(settings, [])  # what was held back in a quiet time, or not taken by a channel
     return tuple(reports)

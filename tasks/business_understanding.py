@@ -91,6 +91,34 @@ class RetrainingTargets(Table):
     )
 
 
+class QualityTargets(Table):
+    watch_hours: float = Field(
+        24,
+        ge=0,
+        le=720,
+        description="How long a new model is compared with what the device ran before; 0: not.",
+    )
+    shadow_hours: float = Field(
+        0,
+        ge=0,
+        le=720,
+        description="How long the former model answers in shadow beside the new one; 0: not.",
+    )
+    min_samples: int = Field(
+        100, ge=1, description="Fewer different pictures than this, before or after, prove nothing."
+    )
+    max_confidence_drop: Share = Field(0.15, description="Most that the mean confidence may lose.")
+    max_label_shift: Share = Field(
+        0.15, description="Largest move of the label mix (Jensen-Shannon divergence, bits)."
+    )
+    min_agreement: Share = Field(
+        0.5, description="Least share of pictures that both call alike, in shadow."
+    )
+    max_denied_share: Share = Field(
+        0.5, description="Largest share of the alerts that people judged which they denied."
+    )
+
+
 class ReleaseTargets(Table):
     approval: bool = Field(
         False, description="Whether a person must approve each deployment before it begins."
@@ -135,6 +163,9 @@ class Targets(Table):
     drift: DriftTargets = Field(DriftTargets(), description="How far data may move.")
     retraining: RetrainingTargets = Field(
         RetrainingTargets(), description="When to train again, and what that must bring."
+    )
+    quality: QualityTargets = Field(
+        QualityTargets(), description="When a new model is taken back by itself."
     )
     release: ReleaseTargets = Field(
         ReleaseTargets(), description="Who must agree before anything is deployed."

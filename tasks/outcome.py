@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tasks.quality.rollbacks import BY_ITSELF
 from tasks.recording import INTERRUPTED, VANISHED
 from tasks.wording import Reading, count, figure, gate_words, is_number, readings
 
@@ -39,7 +40,7 @@ class Phase:
     progress: Progress
 
 
-NOT_STOPPED = ("deployed", "packaged", "open", "waiting")
+NOT_STOPPED = ("deployed", "packaged", "open", "waiting", "rolled back")
 """The outcomes that say of no phase that it failed."""
 
 PHASES: tuple[tuple[str, str, str], ...] = (  # name, section of the record, prefix of its gates
@@ -66,18 +67,14 @@ def refused_first(gates: Sequence[JudgedGate]) -> list[JudgedGate]:
 def headline(record: Record) -> str:
     """The outcome in one sentence."""
     thing = thing_name(record)
+    if record["status"] == "rolled back":
+        return f"Rolled back: {thing} runs model version {record['rollback']['to_version']} again."
     if record["status"] == "deployed":
         version = record.get("model_version")
         model = f"model version {version}" if version else "the new model"
         return f"Deployed: {thing} now runs {model}."
-    if record["status"] == "packaged":
-        version = record.get("model_version")
-        return f"Packaged: model version {version} waits for a device that runs it."
-    if record["status"] == "open":
-        return f"Open: {record.get('reason')}."
-    if record["status"] == "waiting":
-        version = record.get("model_version")
-        return f"Waiting: model version {version} may go to {thing} once a person approves it."
+    if record["status"] in ("packaged", "open", "waiting"):
+        return _not_yet(record)
     if record["status"] == "refused":
         names = [gate.name for gate in judged_gates(record) if gate.verdict == "refused"]
         which = " and ".join(names) or "a gate"
@@ -86,10 +83,23 @@ def headline(record: Record) -> str:
     return f"Failed: the run ended with an error; {_left_alone(record)}."
 
 
+def _not_yet(record: Record) -> str:
+    """The outcome of a run that has deployed nothing, and has not failed."""
+    if record["status"] == "open":
+        return f"Open: {record.get('reason')}."
+    version = record.get("model_version")
+    if record["status"] == "packaged":
+        return f"Packaged: model version {version} waits for a device that runs it."
+    thing = thing_name(record)
+    return f"Waiting: model version {version} may go to {thing} once a person approves it."
+
+
 def why(record: Record) -> str:
     """What led to the outcome, in a sentence or two."""
     if record["status"] not in NOT_STOPPED:
         return _sentence(str(record.get("reason") or "no reason was recorded."))
+    if record["status"] == "rolled back":
+        return _why_back(record["rollback"])
     gates = judged_gates(record)
     said = [
         f"{sum(gate.verdict == 'passed' for gate in gates)} of {count(len(gates), 'gate')} passed"
@@ -117,7 +127,7 @@ def next_steps(record: Record) -> list[NextStep]:
         platform = record.get("platform") or "that platform"
         text = f"Deploy it with --thing NAME to a device of {platform}; these are here"
         return [NextStep(text, "edgeward device list"), status]
-    if record["status"] in ("open", "waiting"):
+    if record["status"] in ("open", "waiting", "rolled back"):
         return [*_ways_on(record), status]
     if record["status"] == "refused":
         refusing = [gate for gate in judged_gates(record) if gate.verdict == "refused"]
@@ -140,10 +150,22 @@ def next_steps(record: Record) -> list[NextStep]:
     ]
 
 
+def _why_back(told: Record) -> str:
+    """Who took the model back, when and why."""
+    who = "Edgeward by itself" if told["by"] == BY_ITSELF else told["by"]
+    at = str(told["decided_at"])[:16].replace("T", " ")
+    return f"Model {told['from_version']} was taken back by {who} on {at} UTC: {told['reason']}."
+
+
 def _ways_on(record: Record) -> list[NextStep]:
     run = shlex.quote(str(record.get("run_id")))
     if record["status"] == "open":
         return [NextStep("Go on to the end", f"edgeward resume {run}")]
+    if record["status"] == "rolled back":
+        look = f"edgeward monitor --thing {shlex.quote(thing_name(record))}"
+        text = "That version is not deployed there again, unless a run says"
+        again = NextStep(text, "--override device.rolled-back")
+        return [NextStep("See how the device does now", look), again]
     words = "--by NAME --reason TEXT"
     return [
         NextStep("Let it go on, in your name", f"edgeward approve {run} {words}"),

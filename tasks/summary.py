@@ -28,6 +28,7 @@ STYLES = {
     "waiting": "bold yellow",
     "refused": "bold yellow",
     "failed": "bold red",
+    "rolled back": "bold red",
 }
 VERDICTS = {
     "passed": "green",

@@ -10,7 +10,7 @@ from prefect import get_run_logger, task
 
 from backends.artifacts import ComponentVersion, Platform
 from backends.errors import InvalidInputError
-from backends.ports import ComponentArchive, ComponentStore, DeployedFleet, Fleet
+from backends.ports import ComponentArchive, ComponentStore, DeployedFleet, ResultsSource
 from edge.contract import CHALLENGER_COMPONENT, INFERENCE_COMPONENT, MODEL_COMPONENT
 from tasks.packaging import model_stem
 from tasks.recipes import PLATFORMS, challenger_recipe
@@ -37,7 +37,7 @@ def read_deployed(fleet: DeployedFleet, thing: str) -> Wanted:
 
 
 @task(**CALLS_BACKEND, task_run_name="hear variants of {thing}")
-def hear_variants(fleet: Fleet, thing: str, since: str) -> Heard | None:
+def hear_variants(fleet: ResultsSource, thing: str, since: str) -> Heard | None:
     """What the two models said that stood against each other last, after a moment (ISO 8601)."""
     return sort_results(fleet.results(thing, since, ALL, timeout=0))
 

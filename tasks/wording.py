@@ -184,6 +184,12 @@ GATES: dict[str, GateWords] = {
         "Share of known pictures that the device calls as the trained model does.",
         "`parity.min_top1_agreement`",
     ),
+    "device.rolled-back": GateWords(
+        "The device did not have to give this version back",
+        "",
+        "at most",
+        "Train a better one: with other pictures, or other hyperparameters.",
+    ),
 }
 UNKNOWN_GATE = GateWords(
     "A check of this run",

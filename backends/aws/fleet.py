@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from backends.artifacts import Deployment, DeviceResult, Platform
+from backends.artifacts import Deployment, DeviceResult, PastDeployment, Platform
 from backends.aws.account import Account
 from backends.aws.components import GreengrassComponents
 from backends.aws.core_devices import CoreDevices
@@ -119,12 +119,14 @@ class GreengrassFleet:
     def deployed(self, thing: str) -> tuple[Mapping[str, str], Mapping[str, Mapping[str, object]]]:
         """See the port: of our components alone, for others' stay without being named."""
         target = target_of(self._account, self._devices, thing)
-        for revision in self._revisions.history(target.arn):
-            if _is_proven(revision):
-                ours = revision.ours
-                versions = {name: str(one["componentVersion"]) for name, one in ours.items()}
-                return versions, {name: merged(one) for name, one in ours.items() if merged(one)}
-        return {}, {}
+        proven = filter(_is_proven, self._revisions.history(target.arn))
+        last = next(map(_past, proven), PastDeployment("", {}, {}))
+        return last.components, last.merge
+
+    def history(self, thing: str) -> Sequence[PastDeployment]:
+        """See the port: of our components, in the target's deployments that can be gone back to."""
+        target = target_of(self._account, self._devices, thing)
+        return [_past(each) for each in self._revisions.history(target.arn) if _is_proven(each)]
 
     def platform_of(self, thing: str) -> Platform:
         """See the port. Raises InvalidInputError: no such device, or one that we do not build for.
@@ -214,6 +216,13 @@ class GreengrassFleet:
             INFERENCE_COMPONENT: component(inference["componentVersion"], looking),
             KNOWN_PICTURES: component(self._pictures[thing]),
         }
+
+
+def _past(revision: Revision) -> PastDeployment:
+    ours = revision.ours
+    versions = {name: str(one["componentVersion"]) for name, one in ours.items()}
+    merges = {name: merged(one) for name, one in ours.items() if merged(one)}
+    return PastDeployment(revision.asked.isoformat(), versions, merges)
 
 
 def _is_proven(revision: Revision) -> bool:

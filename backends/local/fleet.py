@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from backends.artifacts import Deployment, DeviceResult, Platform
+from backends.artifacts import Deployment, DeviceResult, PastDeployment, Platform
 from backends.errors import DeploymentError
 from backends.local.admission import check_components
 from backends.local.core_devices import OFFLINE, TICK, CoreDevices, check_thing
@@ -17,7 +17,7 @@ from backends.local.deployment_request import DeploymentRequest, new_request
 from backends.local.deployments import Deployments, Record
 from backends.local.example_requests import Examples
 from backends.local.files import read_json, write_json
-from backends.local.history import former_deployment
+from backends.local.history import former_deployment, past_deployments
 from backends.local.machine import this_platform
 from backends.local.results import ResultReader
 from backends.local.scene import set_scene
@@ -64,13 +64,19 @@ class LocalFleet(CoreDevices):
         former = former_deployment(self._deployments(thing), parse_moment(before))
         reset = dict.fromkeys(former.components, ("",))
         target = Target("thing", thing)
-        self._deploy(thing, new_request(target, former.components, former.merge, reset))
+        request = new_request(target, former.components, former.merge, reset)
+        self._deploy(thing, request, self._under_way(thing, request))
 
     def deployed(self, thing: str) -> tuple[Mapping[str, str], Mapping[str, Mapping[str, object]]]:
         """Versions and merges by component, of the last deployment to `thing` that succeeded."""
         check_thing(thing)
         last = former_deployment(self._deployments(thing), datetime.now(UTC))
         return last.components, last.merge
+
+    def history(self, thing: str) -> Sequence[PastDeployment]:
+        """See the port: of the last deployments to the thing itself."""
+        check_thing(thing)
+        return past_deployments(self._deployments(thing))
 
     def deploy_locally(
         self,
@@ -138,9 +144,20 @@ class LocalFleet(CoreDevices):
         """The folder of the table of alerts."""
         return self._cloud / "alerts"
 
-    def _deploy(self, thing: str, request: DeploymentRequest) -> Deployment:
+    def _under_way(self, thing: str, request: DeploymentRequest) -> Record | None:
+        """The last deployment to the thing, where it asks for the same and has not ended."""
+        if not (ids := self.deployments.index().get(str(request.target))):
+            return None
+        last = self.deployments.record(ids[-1])
+        execution = self.deployments.progress(last.id).executions.get(thing)
+        ended = execution is not None and execution.has_ended
+        return None if ended or last.request != request else last
+
+    def _deploy(
+        self, thing: str, request: DeploymentRequest, joined: Record | None = None
+    ) -> Deployment:
         self.start_device(thing)
-        record = self.deployments.create(request)
+        record = joined or self.deployments.create(request)
         path = self.deployments.document(thing, record.id)
         try:
             answer = self._wait_for_end(thing, path)

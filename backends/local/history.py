@@ -1,11 +1,12 @@
 """What was deployed to a thing itself before, read from the documents that were sent to it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from backends.artifacts import PastDeployment
 from backends.local.files import read_json
 
 
@@ -19,15 +20,34 @@ class FormerDeployment:
 
 def former_deployment(documents: Path, before: datetime) -> FormerDeployment:
     """The last deployment from before a moment that succeeded, of those in a thing's folder."""
-    succeeded = sorted(
-        (document for path in documents.glob("*.json") if (document := _succeeded(path))),
-        key=lambda document: int(document["creationTimestamp"]),
-    )
-    former = [d for d in succeeded if int(d["creationTimestamp"]) < before.timestamp() * 1000]
-    if not former:
-        return FormerDeployment()
-    wanted: Mapping[str, Any] = former[-1]["components"]
-    return FormerDeployment(
+    former = [d for d in _newest_first(documents) if _created(d) < before.timestamp() * 1000]
+    return FormerDeployment(*_wanted(former[0])) if former else FormerDeployment()
+
+
+def past_deployments(documents: Path) -> Sequence[PastDeployment]:
+    """Those that succeeded, newest first."""
+    return [PastDeployment(_moment(d), *_wanted(d)) for d in _newest_first(documents)]
+
+
+def _newest_first(documents: Path) -> list[Mapping[str, Any]]:
+    succeeded = (document for path in documents.glob("*.json") if (document := _succeeded(path)))
+    return sorted(succeeded, key=_created, reverse=True)
+
+
+def _created(document: Mapping[str, Any]) -> int:
+    return int(document["creationTimestamp"])
+
+
+def _moment(document: Mapping[str, Any]) -> str:
+    return datetime.fromtimestamp(_created(document) / 1000, UTC).isoformat()
+
+
+def _wanted(
+    document: Mapping[str, Any],
+) -> tuple[Mapping[str, str], Mapping[str, Mapping[str, object]]]:
+    """Versions and merges by component."""
+    wanted: Mapping[str, Any] = document["components"]
+    return (
         {name: entry["version"] for name, entry in wanted.items()},
         {name: entry["configurationUpdate"]["merge"] for name, entry in wanted.items()},
     )

@@ -126,8 +126,8 @@ def parse(line: str) -> Mapping[str, Any]:
     if (hasattr(command, "commands") and not alone) or words == ["--help"]:
         assert words in ([], ["--help"]), f"there is no command {words}"
         return {}
-    needs_name = any(each.param_type_name == "argument" for each in command.params)
-    if needs_name and not words:
+    needs_more = any(each.param_type_name == "argument" or each.required for each in command.params)
+    if needs_more and not words:
         return {}  # the command's name alone, in a sentence
     parameters: Mapping[str, Any] = command.make_context(command.name, words).params
     return parameters
@@ -425,7 +425,7 @@ def _noted_keys() -> set[str]:
     return {
         keyword.arg
         for folder in ("flows", "tasks")
-        for path in (PROJECT / folder).glob("*.py")
+        for path in (PROJECT / folder).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "note"
         for keyword in node.keywords

@@ -195,6 +195,34 @@ def test_a_component_that_crashes_is_rolled_back_to_what_ran_before(
     assert status.last_deployment["status"] == "FAILED"
 
 
+def test_a_rollback_of_a_device_that_is_away_is_asked_for_once_and_done_when_it_is_back(
+    store: Store, fleet: LocalFleet
+) -> None:
+    """A second one joins the first: else each look at the device would pile up another."""
+    store.add("app", "1.0.0", SLEEP)
+    store.add("app", "2.0.0", SLEEP)
+    fleet.deploy(THING, {"app": "1.0.0"}, {"app": {"Mine": 1}})
+    between = datetime.now(UTC).isoformat()
+    fleet.deploy(THING, {"app": "2.0.0"}, {})
+    assert [one.components for one in fleet.history(THING)] == [{"app": "2.0.0"}, {"app": "1.0.0"}]
+    fleet.set_network(THING, on=False)
+
+    for _ in range(3):
+        with pytest.raises(DeploymentError, match="no network"):
+            fleet.roll_back(THING, between)
+    fleet.set_network(THING, on=True)
+    deadline = time.monotonic() + 60
+    while (newest := fleet.history(THING)[0]).components != {"app": "1.0.0"}:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+    assert len(fleet.history(THING)) == 3
+    assert newest.at > between
+    assert newest.merge == {"app": {"Mine": 1}}
+    assert len(fleet.deployments.index()[f"thing/{THING}"]) == 3
+    assert fleet.device(THING).components["app"].version == "1.0.0"
+
+
 @pytest.mark.parametrize(
     ("versions", "artifact", "reason"),
     [

@@ -142,7 +142,8 @@ def test_pictures_become_a_verified_answer_of_a_device(person: Person, first: An
 def test_each_gate_is_in_the_record_with_its_reason(first: Answer) -> None:
     gates = {gate["name"]: gate for gate in first.record["gates"]}
 
-    assert ("cost.estimate", *gates) == GATES  # that one is for an account
+    others = ("cost.estimate", "device.rolled-back")  # of an account; of what was rolled back
+    assert set(gates) == set(GATES) - set(others)
     unjudged = {name for name, gate in gates.items() if gate["passed"] is None}
     assert unjudged == {"data.drift", "model.recall", "model.champion", "model.champion-new"}
     assert gates["model.champion"]["reason"].startswith("no baseline")

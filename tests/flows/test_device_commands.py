@@ -58,6 +58,15 @@ def test_a_person_sees_the_alert_and_gets_the_hard_example(
     alert = answered("alerts", "--thing", THING, "--count", "1")
     assert (alert["alert"], alert["label"]) == ("anything", example["result"]["label"])
     assert "anything: " in edgeward("alerts").stdout
+    named = ("alerts", "deny", alert["id"][:12], "--by", "Ada")
+    assert edgeward(*named).stderr.endswith(f"{THING}: denied\n")
+    assert edgeward(*named).stderr.endswith("was denied already\n")
+    lines = edgeward("alerts", "--count", "100", "--json").stdout.splitlines()
+    verdicts = {one["id"]: one["verdict"] for one in map(json.loads, lines)}
+    assert verdicts[alert["id"]] == "denied"
+    stranger = edgeward("alerts", "confirm", "nothing-of-that-name")
+    assert stranger.returncode == 2
+    assert "there is no such alert" in stranger.stderr
 
 
 def test_a_device_whose_pictures_stay_refuses_and_says_which_key(
@@ -73,3 +82,14 @@ def test_a_device_whose_pictures_stay_refuses_and_says_which_key(
     assert "PicturesMayLeave is false" in done.stderr
     assert not (site.home / "cloud/hard-examples" / THING).exists()
     assert "none yet" in edgeward("examples", "list", THING).stderr
+
+
+def test_where_there_is_nothing_to_go_back_to_a_rollback_says_so_and_changes_nothing(
+    home: Path,
+) -> None:
+    done = edgeward("rollback", "--thing", "porch", "--reason", "worse", "--yes")
+
+    assert done.returncode == 2
+    assert "porch: nothing to go back from: it runs no model" in done.stderr
+    assert "edgeward run --thing porch" in done.stderr
+    assert not (home / "quality").exists()

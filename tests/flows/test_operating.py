@@ -41,12 +41,14 @@ DEPLOYMENTS = [
     "collect/on-drift",
     "cycle/manual",
     "evaluate/manual",
+    "notify/on-event",
     "package/manual",
     "prepare/manual",
     "reconsider/hourly",
     "release/manual",
     "resume/manual",
     "retrain/on-drift",
+    "rollback/manual",
     "train/manual",
     "understand/manual",
     "understand/nightly",
@@ -210,6 +212,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory, sink: Sink) -> Iterator[W
         "EDGEWARD_PREFECT__PORT": "0",
         "EDGEWARD_NOTIFY__WEBHOOK": sink.url,
         "EDGEWARD_NOTIFY__SILENCE_MINUTES": "1",
+        "EDGEWARD_NOTIFY__GROUP_SECONDS": "1",
         "PREFECT_WORKER_QUERY_SECONDS": "1",
     }
     try:
@@ -256,7 +259,7 @@ def test_every_deployment_can_be_read_in_the_ui(workshop: Workshop) -> None:
     assert names == DEPLOYMENTS
     for one in found:
         assert one["description"]
-        assert "edgeward" in one["tags"]
+        assert {"edgeward", "edgeward-notices"} & set(one["tags"])
         assert one["global_concurrency_limit"]["limit"] == 1
         assert one["work_pool_name"] == "edgeward"
         assert one["pull_steps"]

@@ -12,6 +12,7 @@ from tasks.business_understanding import CostTargets
 from tasks.costs import judge_cost
 from tasks.data_gates import DataLimits
 from tasks.leakage import judge_leakage
+from tasks.quality.rollbacks import decide, judge_version
 from tasks.splitting import SplitPlan, split_pictures
 from tests.architecture.effects import data_gates, targets
 from tests.architecture.effects.data_gates import ALIKE, USUAL
@@ -48,6 +49,11 @@ def leakage(crossing: bool) -> bool | None:
 def first_results(folder: Path, wrong: int) -> bool | None:
     gate: bool | None = released(folder, wrong=wrong).gate["passed"]
     return gate
+
+
+def given_back(home: Path, version: str) -> bool | None:
+    decide(home, "hub-1", "run", (version, "1.0.0"), "2026-11-25", "less sure", "Ada")
+    return judge_version(home, "hub-1", version).passed
 
 
 def cost(max_usd: float) -> bool | None:
@@ -97,6 +103,10 @@ CASES: dict[str, tuple[Case, Case]] = {
     "compiled.size": (
         lambda _: package(max_package_mb=3)["compiled.size"],
         lambda _: package(max_package_mb=2.9)["compiled.size"],
+    ),
+    "device.rolled-back": (
+        lambda folder: judge_version(folder, "hub-1", "1.0.1").passed,
+        lambda folder: given_back(folder, "1.0.1"),
     ),
     "device.first-result": (
         lambda folder: first_results(folder, wrong=0),

@@ -7,11 +7,8 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-import anyio
 import psutil
 import pytest
-from prefect.client.orchestration import get_client
-from pydantic import SecretStr
 
 from backends.artifacts import TrainedModel
 from backends.connect import connect
@@ -27,7 +24,7 @@ from backends.settings import (
     Settings,
 )
 from edge.contract import RUNTIME_COMPONENT
-from flows.automations import apply_automations, notices
+from flows.automations import notices
 from flows.cycle import Cycle, understand_data
 from flows.plan import CyclePlan
 from flows.workshop import Workshop
@@ -193,18 +190,6 @@ def refused_port(folder: Path, theirs: socket.socket) -> str:
     return str(refused.value)
 
 
-def told_by(settings: NotifySettings) -> list[str]:
-    """The automations that a server has afterwards."""
-
-    async def applied() -> list[str]:
-        async with get_client() as client:
-            await apply_automations(client, settings)
-            found = [await client.read_automations_by_name(one.name) for one in notices(settings)]
-            return [one.name for automations in found for one in automations]
-
-    return anyio.run(applied)
-
-
 def silence(settings: NotifySettings) -> list[object]:
     return [notice.trigger.within for notice in notices(settings)]
 
@@ -255,10 +240,6 @@ EFFECTS: dict[str, Effect] = {
         logins(folder / "b", "ward", "other"),
     ),
     "prefect.port": _prefect_ports,
-    "notify.webhook": lambda folder: (
-        told_by(NotifySettings()),
-        told_by(NotifySettings(webhook=SecretStr("http://127.0.0.1:9/told"))),
-    ),
     "notify.silence_minutes": lambda folder: (
         silence(NotifySettings(silence_minutes=1)),
         silence(NotifySettings(silence_minutes=2)),
