@@ -42,6 +42,7 @@ from tasks.deployment import (
     publish_components,
     verify_package,
 )
+from tasks.drift.baseline import build_baseline
 from tasks.evaluation import evaluate, judge_accuracy, judge_against_champion, require
 from tasks.first_results import (
     await_first_results,
@@ -57,7 +58,6 @@ from tasks.first_results import (
 from tasks.handover import hand_over
 from tasks.job_names import job_name
 from tasks.modeling import predict_model, train_model
-from tasks.monitoring import build_baseline
 from tasks.outcome import headline
 from tasks.recipes import VARIANT_DLR
 from tasks.recording import Run, new_run_id, note, note_gates, read_record, recorded, stage

@@ -1,14 +1,22 @@
 """What a device saw, measured against what its model was trained on."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from edge.contract import OTHER_LABELS
 from edge.statistics import PICTURE_FEATURES, Distribution, Summary
-from tasks.effect_sizes import as_jensen_shannon, jensen_shannon, population_stability, surprise
+from tasks.drift.baseline import Baseline
+from tasks.drift.mixture import Expected, Spread, expect
+from tasks.effect_sizes import (
+    Effect,
+    as_jensen_shannon,
+    jensen_shannon,
+    population_stability,
+    surprise,
+)
 
 COMPARISONS = len(PICTURE_FEATURES) + 2
 """Image statistics, label mix and confidence are judged together."""
@@ -29,24 +37,27 @@ class MonitorLimits(BaseModel):
     )
 
 
-def measure(before: Summary, now: Summary, limits: MonitorLimits) -> Iterator[dict[str, Any]]:
+def measure(before: Baseline, now: Summary, limits: MonitorLimits) -> Iterator[dict[str, Any]]:
     """One row per check; a measured value is what is left of a change without chance."""
-    different = before.distinct, now.distinct
-    enough = before.count and now.distinct >= limits.min_samples
+    expected = expect(before, now)
+    enough = now.distinct >= limits.min_samples
     for name in PICTURE_FEATURES if enough else ():
-        old, new = before.features[name], now.features[name]
-        effect = population_stability(old.bins, new.bins, COMPARISONS, different)
-        says = f"mean {name} {_number(old.mean)} in training, {_number(new.mean)} now"
-        yield _row(f"input.{name}", effect.size, limits.max_psi, f"PSI {effect.size:.3g}; {says}")
-    held, holds = _label_counts(before.labels, now.labels)
-    if enough and any(held) and any(holds):
-        mix = jensen_shannon(held, holds, COMPARISONS, different)
-        says = f"Jensen-Shannon divergence {mix.size:.3g} bits; {_biggest_move(before, now)}"
+        if old := expected.features.get(name):
+            new = now.features[name]
+            effect = _moved(old, new, now.distinct)
+            says = f"mean {name} {_number(old.mean)} in training, {_number(new.mean)} now"
+            says = f"PSI {effect.size:.3g}; {says}"
+            yield _row(f"input.{name}", effect.size, limits.max_psi, says)
+    if enough and expected.labels and now.labels:
+        mix = _label_mix(expected, now)
+        says = f"Jensen-Shannon divergence {mix.size:.3g} bits; {_biggest_move(expected, now)}"
         yield _row("prediction.labels", mix.size, as_jensen_shannon(limits.max_psi), says)
-    sure, unsure = before.features["confidence"], now.features["confidence"]
-    if enough and sure.count and unsure.count:
+    sure, unsure = expected.features.get("confidence"), now.features["confidence"]
+    if enough and sure and unsure.count:
         says = f"mean confidence {_number(sure.mean)} in training, {_number(unsure.mean)} now"
-        yield _row("confidence", _drop(sure, unsure, *different), limits.max_confidence_drop, says)
+        yield _row(
+            "confidence", _drop(sure, unsure, now.distinct), limits.max_confidence_drop, says
+        )
     unreadable = now.unreadable / (now.count + now.unreadable)
     says = f"{now.unreadable} of {now.count + now.unreadable} pictures could not be read"
     yield _row("pictures.unreadable", unreadable, limits.max_unreadable_share, says)
@@ -56,35 +67,41 @@ def _row(check: str, measured: float, limit: float, says: str) -> dict[str, Any]
     return {"check": check, "measured": float(measured), "limit": float(limit), "says": says}
 
 
-def _drop(before: Distribution, now: Distribution, n: int, m: int) -> float:
+def _moved(before: Spread, now: Distribution, different: int) -> Effect:
+    counts = [share * before.pictures for share in before.bins]
+    return population_stability(counts, now.bins, COMPARISONS, (before.pictures, different))
+
+
+def _drop(before: Spread, now: Distribution, different: int) -> float:
     """How much lower the mean is, or 0 where chance could have done it."""
-    if before.mean is None or now.mean is None or before.std is None or now.std is None:
+    if now.mean is None or now.std is None:
         return 0.0
     drop = before.mean - now.mean
-    error = math.sqrt(before.std**2 / n + now.std**2 / m)
+    error = math.sqrt(before.std**2 / before.pictures + now.std**2 / different)
     return max(0.0, drop) if drop > surprise(COMPARISONS) * error else 0.0
 
 
-def _label_counts(before: Mapping[str, int], now: Mapping[str, int]) -> tuple[list[int], list[int]]:
-    """Counts of the same labels; what one side added up as "(other)" is added up on both."""
-    labels = sorted({*before, *now} - {OTHER_LABELS})
-    if OTHER_LABELS in now:
-        labels = [label for label in labels if label in now]
-    counts = [[side.get(label, 0) for label in labels] for side in (before, now)]
-    rest = [
-        sum(side.values()) - sum(held) for side, held in zip((before, now), counts, strict=True)
-    ]
-    return [*counts[0], rest[0]], [*counts[1], rest[1]]
+def _label_mix(expected: Expected, now: Summary) -> Effect:
+    """Of the same labels; what one side added up as "(other)" is added up on both."""
+    before = {label: share * expected.labelled for label, share in expected.labels.items()}
+    labels = sorted({*before, *now.labels} - {OTHER_LABELS})
+    if OTHER_LABELS in now.labels:
+        labels = [label for label in labels if label in now.labels]
+    held = [before.get(label, 0.0) for label in labels]
+    holds = [now.labels.get(label, 0) for label in labels]
+    held.append(max(0.0, sum(before.values()) - sum(held)))
+    holds.append(sum(now.labels.values()) - sum(holds))
+    return jensen_shannon(held, holds, COMPARISONS, (expected.labelled, now.distinct))
 
 
-def _biggest_move(before: Summary, now: Summary) -> str:
-    n, m = sum(before.labels.values()), sum(now.labels.values())
+def _biggest_move(expected: Expected, now: Summary) -> str:
+    whole = sum(now.labels.values())
     moves = {
-        label: now.labels.get(label, 0) / m - before.labels.get(label, 0) / n
-        for label in {*before.labels, *now.labels}
+        label: now.labels.get(label, 0) / whole - expected.labels.get(label, 0.0)
+        for label in {*expected.labels, *now.labels}
     }
     label = max(sorted(moves), key=lambda name: abs(moves[name]))
-    was, is_now = before.labels.get(label, 0) / n, now.labels.get(label, 0) / m
+    was, is_now = expected.labels.get(label, 0.0), now.labels.get(label, 0) / whole
     return f"{label} {was:.0%} in training, {is_now:.0%} now"
 
 

@@ -1,9 +1,6 @@
 """Monitoring (CRISP-DM 6): does the device still see what its model was trained on?"""
 
-import json
-import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,14 +8,11 @@ from typing import TYPE_CHECKING, Any
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from backends.artifacts import Predictions
-from backends.errors import InvalidInputError
-from backends.files import replace_file
 from backends.ports import StatisticsStore
-from edge.statistics import PICTURE_FEATURES, Summary, merge
-from tasks.accepted_data import read_manifest
+from edge.statistics import Summary, merge
 from tasks.business_understanding import Targets
 from tasks.device_comparison import MonitorLimits, measure
+from tasks.drift.baseline import load_baseline
 from tasks.monitor_report import MonitorCheck, MonitorReport, make_report, unjudged_version
 from tasks.statistics_store import NewWindows, advanced, read_cursor, read_new_windows, write_cursor
 
@@ -26,58 +20,10 @@ if TYPE_CHECKING:
     from expectations.check import Check
     from expectations.checks import Table
 
-_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
-
 
 def monitor_limits(targets: Targets) -> MonitorLimits:
     """The limits that a targets file sets; the others keep their defaults."""
     return MonitorLimits(max_psi=targets.drift.max_psi, min_samples=targets.drift.min_samples)
-
-
-def build_baseline(
-    manifest: Path, predictions: Predictions, model_version: str, into: Path
-) -> Path:
-    """Write `<into>/<model_version>.json`: what the model sees when all is well.
-
-    Statistics of the predicted pictures (the held-out part), the labels that the model gives
-    them, and its confidence: a summary in the form that devices send. Raises InvalidInputError
-    for a prediction of a picture that the manifest lacks.
-    """
-    from pyarrow import parquet
-
-    rows, _ = read_manifest(manifest)
-    known = rows[rows["problem"].isna()].drop_duplicates("image_id").set_index("image_id")
-    table = parquet.read_table(predictions.table).to_pandas()
-    missing = sorted(set(table["image_id"]) - set(known.index))
-    if missing:
-        raise InvalidInputError(
-            str(predictions.table), f"picture {missing[0]} is not in {manifest}", "Predict again."
-        )
-    shares = table[[f"p{index}" for index in range(len(predictions.classes))]].to_numpy()
-    seen = known.loc[table["image_id"], list(PICTURE_FEATURES)].to_dict("records")
-    summary = Summary(model_version, datetime.now(UTC).isoformat())
-    for image_id, statistics, probabilities in zip(table["image_id"], seen, shares, strict=True):
-        best = int(probabilities.argmax())
-        values = {str(name): float(value) for name, value in statistics.items()}
-        summary.add(values, predictions.classes[best], float(probabilities[best]), None, image_id)
-    path = into / f"{model_version}.json"
-    replace_file(path, json.dumps(summary.to_dict()))
-    return path
-
-
-def load_baseline(folder: Path, model_version: str) -> Summary | None:
-    """The baseline of a model version, or None. Raises InvalidInputError for a damaged one."""
-    if not _VERSION.fullmatch(model_version):  # it comes from a device and becomes a path
-        return None
-    path = folder / f"{model_version}.json"
-    try:
-        return Summary.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise InvalidInputError(
-            str(path), f"the baseline is damaged: {error}", "Run the full cycle again."
-        ) from error
 
 
 def judge_windows(home: Path, found: NewWindows, limits: MonitorLimits) -> MonitorReport:

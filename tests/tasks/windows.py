@@ -13,8 +13,10 @@ from pyarrow import parquet
 from backends.local.statistics import LocalStatistics
 from edge.statistics import PICTURE_FEATURES, Summary
 from tasks.device_comparison import MonitorLimits
+from tasks.drift.baseline import Baseline, Regime, write_baseline
 from tasks.monitor_report import MonitorReport
 from tasks.monitoring import judge_windows, remember_judged
+from tasks.origins import SOURCE
 from tasks.statistics_store import read_new_windows
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -59,11 +61,15 @@ def store(
     return path
 
 
-def baseline(home: Path, summary: Summary) -> None:
+def knows(source: Summary, **batches: Summary) -> Baseline:
+    """The baseline of a model that was trained on these regimes."""
+    regimes = (Regime(SOURCE, source), *(Regime(name, one) for name, one in batches.items()))
+    return Baseline(source.model_version, LABELS, regimes)
+
+
+def baseline(home: Path, source: Summary, **batches: Summary) -> None:
     """What `build_baseline` would have written."""
-    folder = home / "baselines"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{summary.model_version}.json").write_text(json.dumps(summary.to_dict()))
+    write_baseline(knows(source, **batches), home / "baselines")
 
 
 def stored(home: Path) -> LocalStatistics:

@@ -28,7 +28,7 @@ from tests.architecture.effects.effect import Effect
 from tests.architecture.effects.runs import failed_cycle, passes_a_refusing_gate, released
 from tests.jobs import test_hyperparameters as trained
 from tests.tasks.manifests import dataset_of, rows_of
-from tests.tasks.windows import baseline, seen, store
+from tests.tasks.windows import baseline, knows, seen, store
 
 PACKED = PackedData(Path("packed"), 32, 32, ("car", "cat", "dog"), 100, 20, 20)
 TRAINED = {
@@ -94,7 +94,7 @@ def waited(folder: Path, **device: float) -> float:
 
 def judged(count: int = 150, **limits: float) -> dict[str, bool]:
     """Which checks a device passes that became darker, unsure and half blind."""
-    before, now = seen(400, seed=7), seen(count, 1, brightness=0.4, confidence=0.6)
+    before, now = knows(seen(400, seed=7)), seen(count, 1, brightness=0.4, confidence=0.6)
     for _ in range(count):
         now.add_unreadable()
     rows = measure(before, now, MonitorLimits.model_validate(limits))
