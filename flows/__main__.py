@@ -126,15 +126,26 @@ def run(
 @_command
 def monitor(
     thing: Annotated[str, typer.Option(help="The device to look at.")] = "hub-1",
+    group: Annotated[str, typer.Option(help="Look at a group of devices instead.")] = "",
+    fleet: Annotated[
+        bool, typer.Option("--fleet", help="Look at all devices together instead.")
+    ] = False,
     targets: Annotated[
-        Path | None, typer.Option(help="Where max_psi and min_samples come from.")
+        Path | None, typer.Option(help="Where the limits come from: its table drift.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Compare what a device reported since the last look with the training baseline."""
-    from flows.terminal import run_monitor
+    """Compare what was reported since the last look with the training baseline.
 
-    run_monitor(thing, targets, as_json)
+    Examples:
+
+        edgeward monitor --thing hub-1
+
+        edgeward monitor --fleet --json
+    """
+    from flows.monitor_terminal import run_monitor
+
+    run_monitor(thing, group, fleet, targets, as_json)
 
 
 @app.command()

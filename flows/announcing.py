@@ -4,9 +4,13 @@ An event's name is its outcome (`edgeward.run.refused`, `edgeward.drift`); flows
 who is told.
 """
 
-from prefect.events import emit_event
+from datetime import UTC, datetime
 
-from tasks.monitor_report import MonitorReport
+from prefect.events import Event, Resource, emit_event
+
+from flows.sure_events import tell_surely
+from tasks.drift.alarms import Change
+from tasks.drift.scopes import Scope
 from tasks.recording import Run, read_record
 
 
@@ -34,17 +38,34 @@ def announce(run: Run) -> None:
     )
 
 
-def announce_drift(report: MonitorReport) -> None:
-    """A device whose pictures, or whose model's answers, are no longer what was trained on."""
-    emit_event(
-        "edgeward.drift",
-        resource={
-            "prefect.resource.id": f"edgeward.thing.{report.thing}",
-            "prefect.resource.name": report.thing,
-            "edgeward.thing": report.thing,
-        },
-        payload={
-            "reason": report.reason,
-            "checks": list(report.drifted),
-        },
+def announce_drift(scope: Scope, change: Change) -> None:
+    """An alarm that began, grew (by a check, or under another model version) or ended.
+
+    It is on the server when this returns; told twice, it is the same event there.
+    """
+    alarm = change.alarm
+    ended = ".ended" if change.what == "ended" else ""
+    reasons = [f"{name}: {alarm.checks[name].says}" for name in change.news]
+    tell_surely(
+        Event(
+            id=change.event_id(scope),
+            event=f"edgeward.{alarm.kind}{ended}",
+            occurred=datetime.now(UTC),
+            resource=Resource(
+                {
+                    "prefect.resource.id": scope.resource,
+                    "prefect.resource.name": str(scope),
+                    "edgeward.thing": scope.name if scope.kind == "thing" else "",
+                }
+            ),
+            payload={
+                "reason": "; ".join(reasons),
+                "checks": list(change.news),
+                "since": alarm.since,
+                "episode": alarm.episode,
+                "model_versions": list(alarm.model_versions),
+                "things": list(alarm.things),
+                "what": change.what,
+            },
+        )
     )

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from backends.artifacts import Predictions
 from backends.errors import InvalidInputError
 from edge.statistics import merge
 from tasks.device_comparison import MonitorLimits, measure
+from tasks.drift.alarms import Finding
 from tasks.drift.baseline import build_baseline, load_baseline
 from tasks.drift.mixture import expect
 from tasks.origins import SOURCE, collected_name
@@ -42,8 +43,8 @@ def collected(rows: Sequence[Row], batch: str) -> list[Row]:
     ]
 
 
-def failures(rows: Sequence[dict[str, object]]) -> list[object]:
-    return [row["check"] for row in rows if row["measured"] > row["limit"]]  # type: ignore[operator]
+def failures(found: Iterable[Finding]) -> list[str]:
+    return [finding.check for finding in found if finding.broken]
 
 
 def test_training_writes_the_baseline_in_the_form_that_devices_send(tmp_path: Path) -> None:
@@ -141,8 +142,8 @@ def test_a_regime_whose_answers_nobody_held_out_is_not_judged_by_confidence() ->
 
     rows = list(measure(known, seen(150, 1, brightness=0.1, confidence=0.3), LIMITS))
 
-    assert "input.brightness" in [row["check"] for row in rows]
-    assert {"confidence", "prediction.labels"} & {row["check"] for row in rows} == set()
+    assert "input.brightness" in [row.check for row in rows]
+    assert {"confidence", "prediction.labels"} & {row.check for row in rows} == set()
 
 
 def test_a_model_version_cannot_lead_out_of_the_baselines_folder(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def judged(count: int = 150, **limits: float) -> dict[str, bool]:
     for _ in range(count):
         now.add_unreadable()
     rows = measure(before, now, MonitorLimits.model_validate(limits))
-    return {row["check"]: row["measured"] <= row["limit"] for row in rows}
+    return {row.check: not row.broken for row in rows}
 
 
 def monitored(folder: Path, thing: str) -> str:
