@@ -134,32 +134,32 @@ def main(quiet: int) -> int:
     home = load_settings().root / "benchmarks" / "drift"
     package, baseline = train(home)
     limits = MonitorLimits()
-    plans = {
-        ("none", 1.0): DrivewayPlan(images=quiet * _QUIET_PICTURES, seed=_SEED),
-        **{
-            (drift, strength): DrivewayPlan(
+    failed = False
+    for plan, size in _plans(quiet):
+        with tempfile.TemporaryDirectory() as folder:
+            drawn = draw(Path(folder), plan)
+            answers = classify(package, drawn, Path(folder))
+        told = list(looks(baseline, windows(baseline, drawn, answers, size), limits))
+        line = _quiet(told) if plan.drift == "none" else _found(plan, told)
+        failed = failed or not line.pop("kept")
+        print(json.dumps(line | {"pictures_per_window": size}), flush=True)
+    return int(failed)
+
+
+def _plans(quiet: int) -> Iterator[tuple[DrivewayPlan, int]]:
+    """Each world, and how many pictures a window of it has; no seed comes twice."""
+    worlds = [(drift, strength) for strength in (1.0, 0.5) for drift in get_args(Drift)[1:]]
+    for number, (drift, strength) in enumerate(worlds):
+        yield (
+            DrivewayPlan(
                 images=_DRIFTED * _DRIFTED_PICTURES,
                 seed=_SEED + number,
                 drift=drift,
                 drift_strength=strength,
-            )
-            for number, (drift, strength) in enumerate(
-                ((d, s) for d in get_args(Drift) if d != "none" for s in (1.0, 0.5)), start=1
-            )
-        },
-    }
-    failed = False
-    with tempfile.TemporaryDirectory() as folder:
-        drawn = {key: draw(Path(folder), plan) for key, plan in plans.items()}
-        every = [one for pictures in drawn.values() for one in pictures]
-        answers = classify(package, every, Path(folder))
-    for (drift, strength), pictures in drawn.items():
-        size = _QUIET_PICTURES if drift == "none" else _DRIFTED_PICTURES
-        told = list(looks(baseline, windows(baseline, pictures, answers, size), limits))
-        line = _quiet(told) if drift == "none" else _found(drift, strength, told)
-        failed = failed or not line.pop("kept")
-        print(json.dumps(line | {"pictures_per_window": size}))
-    return int(failed)
+            ),
+            _DRIFTED_PICTURES,
+        )
+    yield DrivewayPlan(images=quiet * _QUIET_PICTURES, seed=_SEED - 1), _QUIET_PICTURES
 
 
 def _quiet(told: Sequence[tuple[str, ...]]) -> dict[str, Any]:
@@ -174,15 +174,15 @@ def _quiet(told: Sequence[tuple[str, ...]]) -> dict[str, Any]:
     }
 
 
-def _found(drift: str, strength: float, told: Sequence[tuple[str, ...]]) -> dict[str, Any]:
+def _found(plan: DrivewayPlan, told: Sequence[tuple[str, ...]]) -> dict[str, Any]:
     first = next((number for number, names in enumerate(told, start=1) if names), None)
     return {
-        "benchmark": f"drift.{drift}",
-        "strength": strength,
+        "benchmark": f"drift.{plan.drift}",
+        "strength": plan.drift_strength,
         "windows_until_alarm": first,
-        "limit": _DRIFTED if strength == 1 else None,
+        "limit": _DRIFTED if plan.drift_strength == 1 else None,
         "checks": [] if first is None else list(told[first - 1]),
-        "kept": first is not None or strength < 1,
+        "kept": first is not None or plan.drift_strength < 1,
     }
 
 

@@ -1,5 +1,6 @@
 """Compare what was reported since the last run with what the models were trained on."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Self
 
@@ -14,6 +15,7 @@ from flows.outcome_state import ends_saying
 from tasks.device_comparison import MonitorLimits
 from tasks.drift.alarms import Finding, read_state
 from tasks.drift.messages import known_to, silence, things_at_once
+from tasks.drift.page import SAMPLES, Sample, write_page
 from tasks.drift.scopes import Scope, held, of_thing
 from tasks.drift_artifacts import show_drift
 from tasks.monitor_report import MonitorReport
@@ -70,8 +72,10 @@ def monitor(plan: MonitorPlan = MonitorPlan()) -> MonitorReport:
         for change in judgement.changes:
             announce_drift(scope, change)
         remember_windows(home, scope, found, judgement)
-        show_drift(judgement.report)
-    return judgement.report
+        page = write_page(home, scope, judgement.report, judgement.state, _samples(settings, scope))
+        report = replace(judgement.report, page=str(page))
+        show_drift(report)
+    return report
 
 
 def _scope(settings: Settings, plan: MonitorPlan) -> Scope:
@@ -81,6 +85,16 @@ def _scope(settings: Settings, plan: MonitorPlan) -> Scope:
     if plan.fleet:
         return Scope("fleet", "", tuple(device.thing for device in fleet.devices()))
     return Scope("group", plan.group, tuple(fleet.groups.members(plan.group)))
+
+
+def _samples(settings: Settings, scope: Scope) -> list[Sample]:
+    """Pictures that are here already; none is asked for."""
+    examples = local_fleet(settings).examples
+    stored = [one for thing in scope.things for one in examples.stored(thing)[-SAMPLES:]]
+    return [
+        Sample(one.thing, one.path, str(one.result.get("label", "")), one.result.get("score"))
+        for one in stored
+    ]
 
 
 def _messages(settings: Settings, scope: Scope, limits: MonitorLimits) -> tuple[Finding, ...]:
