@@ -101,7 +101,9 @@ def _messages(settings: Settings, scope: Scope, limits: MonitorLimits) -> tuple[
     """What is known about a scope without its pictures."""
     home = settings.root
     if scope.kind == "thing":
-        known = known_to(read_state(home, scope), reporting_of(settings, scope.name))
+        known = reporting_of(settings, scope.name)
+        if settings.backend.kind != "local":  # nobody else knows what to expect of it
+            known = known_to(read_state(home, scope), known)
         return tuple(silence(known, limits, datetime.now(UTC)))
     states = {thing: read_state(home, of_thing(thing)) for thing in scope.things}
     return tuple(things_at_once(states, limits)) if states else ()

@@ -56,28 +56,28 @@ def test_pictures_that_were_fetched_are_shown_with_what_the_model_said(tmp_path:
     assert "<b>bicycle</b>" in page
 
 
+@pytest.fixture(scope="module")
+def tab() -> Iterator[Page]:
+    with browser() as tab:
+        yield tab
+
+
 @pytest.mark.browser
 @pytest.mark.skipif(PROGRAM is None, reason="no Chromium on this machine")
-class TestInABrowser:
-    @pytest.fixture(scope="class")
-    def page(self) -> Iterator[Page]:
-        with browser() as page:
-            yield page
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [380, 1280], ids=["narrow", "wide"])
+def test_nothing_sticks_out_is_faint_or_comes_from_outside(
+    tab: Page, tmp_path: Path, width: int, dark: bool
+) -> None:
+    report = page_of(tmp_path)
+    tab.look(width, 900, dark)
+    tab.asked.clear()
 
-    @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-    @pytest.mark.parametrize("width", [380, 1280], ids=["narrow", "wide"])
-    def test_nothing_sticks_out_is_faint_or_comes_from_outside(
-        self, page: Page, tmp_path: Path, width: int, dark: bool
-    ) -> None:
-        report = page_of(tmp_path)
-        page.look(width, 900, dark)
-        page.asked.clear()
+    tab.open(report.as_uri())
+    there = f"location.href == {json.dumps(report.as_uri())}"
+    tab.wait_for(f"document.readyState == 'complete' && {there}")
 
-        page.open(report.as_uri())
-        there = f"location.href == {json.dumps(report.as_uri())}"
-        page.wait_for(f"document.readyState == 'complete' && {there}")
-
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        assert page.evaluate(STICKS_OUT) == []
-        assert page.evaluate(FAINT) == []
-        assert {one for one in page.asked if not one.startswith("data:")} == {report.as_uri()}
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    assert tab.evaluate(STICKS_OUT) == []
+    assert tab.evaluate(FAINT) == []
+    assert {one for one in tab.asked if not one.startswith("data:")} == {report.as_uri()}
