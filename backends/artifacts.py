@@ -302,3 +302,19 @@ class Unusable:
     """Something in a store of messages that is none."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reporting:
+    """Whether a thing reports as it should.
+
+    `interval` is how many seconds lie between two of its windows, 0 where nothing is expected.
+    `heard` is when it last said anything (ISO 8601), `due` since when it should; empty: unknown.
+    `problem` says what is known about why it may be silent.
+    """
+
+    thing: str
+    interval: float = 0.0
+    heard: str = ""
+    due: str = ""
+    problem: str = ""

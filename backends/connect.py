@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from backends.artifacts import Reporting
 from backends.errors import BackendBlockedError, InvalidInputError
 from backends.local.compiler import HOST_CPU, LocalCompiler
 from backends.local.components import LocalComponents
@@ -170,6 +171,15 @@ def cloud_rules(settings: Settings) -> CloudRules:
     from backends.aws.topic_rules import TopicRules
 
     return TopicRules(account)
+
+
+def reporting_of(settings: Settings, thing: str) -> Reporting:
+    """What is known about when `thing` should report, and last did; of an account's, nothing."""
+    if settings.backend.kind != "local":
+        return Reporting(thing)
+    from backends.local.reporting import reporting
+
+    return reporting(local_fleet(settings), settings.root, thing)
 
 
 def statistics_store(settings: Settings) -> StatisticsStore:

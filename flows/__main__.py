@@ -164,22 +164,29 @@ def monitor(
     thing: Annotated[
         str, typer.Option(help="The device to look at.", autocompletion=completion.things)
     ] = "hub-1",
+    group: Annotated[
+        str,
+        typer.Option(help="Look at a group of devices instead.", autocompletion=completion.groups),
+    ] = "",
+    fleet: Annotated[
+        bool, typer.Option("--fleet", help="Look at all devices together instead.")
+    ] = False,
     targets: Annotated[
-        Path | None, typer.Option(help="Where max_psi and min_samples come from.")
+        Path | None, typer.Option(help="Where the limits come from: its table drift.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Compare what a device reported since the last look with the training baseline.
+    """Compare what was reported since the last look with the training baseline.
 
     Examples:
 
-        edgeward monitor
+        edgeward monitor --thing hub-1
 
-        edgeward monitor --thing hub-2 --json
+        edgeward monitor --fleet --json
     """
-    from flows.terminal import run_monitor
+    from flows.monitor_terminal import run_monitor
 
-    run_monitor(thing, targets, as_json)
+    run_monitor(thing, group, fleet, targets, as_json)
 
 
 @app.command()

@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from prefect.events import emit_event
-from prefect.events.worker import EventsWorker
+from prefect.events import Event, Resource, emit_event
 
 from backends.settings import load_settings
 from flows.notify import tell_people
 from flows.prefect_server import has_lasting_ui
-from tasks.monitor_report import MonitorReport
+from flows.sure_events import tell_surely
+from tasks.drift.alarms import Change
+from tasks.drift.scopes import Scope
 from tasks.notices.kinds import notice_of
 from tasks.quality.rollbacks import Rollback
 from tasks.recording import Run, read_record
@@ -48,43 +49,74 @@ def announce(run: Run) -> None:
     )
 
 
-def announce_drift(report: MonitorReport) -> None:
-    """A device whose pictures, or whose model's answers, are no longer what was trained on."""
-    payload = {"reason": report.reason, "checks": list(report.drifted)}
-    announce_of_thing("edgeward.drift", report.thing, payload)
+def announce_drift(scope: Scope, change: Change) -> None:
+    """An alarm that began, grew (by a check, or under another model version) or ended.
+
+    It is on the server when this returns; told twice, it is the same event there.
+    """
+    alarm = change.alarm
+    ended = ".ended" if change.what == "ended" else ""
+    reasons = [f"{name}: {alarm.checks[name].says}" for name in change.news]
+    _tell(
+        change.event_id(scope),
+        f"edgeward.{alarm.kind}{ended}",
+        {
+            "prefect.resource.id": scope.resource,
+            "prefect.resource.name": str(scope),
+            "edgeward.thing": scope.name if scope.kind == "thing" else "",
+        },
+        {
+            "reason": "; ".join(reasons),
+            "checks": list(change.news),
+            "since": alarm.since,
+            "episode": alarm.episode,
+            "model_versions": list(alarm.model_versions),
+            "things": list(alarm.things),
+            "what": change.what,
+        },
+    )
 
 
 def announce_rollback(rollback: Rollback) -> None:
     """A device that was given back what it ran before; returns once the server has been told."""
-    payload = {
-        "reason": rollback.reason,
-        "run": rollback.run,
-        "from_version": rollback.from_version,
-        "to_version": rollback.to_version,
-        "by": rollback.by,
-        "rollback": rollback.id,
-    }
-    announce_of_thing("edgeward.rolled-back", rollback.thing, payload, rollback.id)
+    thing = rollback.thing
+    _tell(
+        uuid.uuid5(EVENTS, f"edgeward.rolled-back {thing} {rollback.id}"),
+        "edgeward.rolled-back",
+        {
+            "prefect.resource.id": f"edgeward.thing.{thing}",
+            "prefect.resource.name": thing,
+            "edgeward.thing": thing,
+        },
+        {
+            "reason": rollback.reason,
+            "run": rollback.run,
+            "from_version": rollback.from_version,
+            "to_version": rollback.to_version,
+            "by": rollback.by,
+            "rollback": rollback.id,
+        },
+    )
 
 
-def announce_of_thing(
-    event: str, thing: str, payload: Mapping[str, Any], episode: str = ""
+def _tell(
+    key: uuid.UUID, event: str, resource: Mapping[str, str], payload: Mapping[str, Any]
 ) -> None:
-    """Emit an event about a thing; returns once the server has it.
+    """Emit an event; returns once the server has it. The same key is the same event there.
 
-    An event of the same `episode` (empty: none) is the same event, however often it is sent. Where
-    no server lasts whose automations could hear it, people are told from here.
+    Where no server lasts whose automations could hear it, people are told from here.
     """
-    key = uuid.uuid5(EVENTS, f"{event} {thing} {episode}") if episode else uuid.uuid4()
-    resource = {
-        "prefect.resource.id": f"edgeward.thing.{thing}",
-        "prefect.resource.name": thing,
-        "edgeward.thing": thing,
-    }
-    emit_event(event, resource=resource, payload=dict(payload), id=key)
-    EventsWorker.instance().wait_until_empty()
+    occurred = datetime.now(UTC)
+    tell_surely(
+        Event(
+            id=key,
+            event=event,
+            occurred=occurred,
+            resource=Resource(dict(resource)),
+            payload=dict(payload),
+        )
+    )
     if not has_lasting_ui():
-        occurred = datetime.now(UTC).isoformat()
-        told = {"id": str(key), "event": event, "occurred": occurred}
+        told = {"id": str(key), "event": event, "occurred": occurred.isoformat()}
         notice = notice_of({**told, "resource": resource, "payload": payload})
         tell_people(load_settings(), [notice] if notice else [])

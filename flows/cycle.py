@@ -44,6 +44,7 @@ from tasks.deployment import (
     publish_components,
     verify_package,
 )
+from tasks.drift.baseline import build_baseline
 from tasks.evaluation import evaluate, judge_accuracy, require
 from tasks.first_results import (
     await_first_results,
@@ -60,7 +61,6 @@ from tasks.handover import hand_over
 from tasks.job_names import job_name
 from tasks.labelling.finishing import collected_folder
 from tasks.modeling import predict_model, train_model
-from tasks.monitoring import build_baseline
 from tasks.outcome import headline
 from tasks.quality.former import keep_former
 from tasks.quality.rollbacks import judge_version

@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
-from rich.padding import Padding
-from rich.table import Table
 
 from backends.artifacts import DeviceResult
 from backends.connect import local_fleet, results_source
@@ -24,7 +21,6 @@ from flows.prefect_server import prefect_server
 from flows.tables import print_table
 
 if TYPE_CHECKING:
-    from tasks.monitor_report import MonitorReport
     from tasks.recording import Run
 
 FOLLOW_SECONDS = 2.0
@@ -60,31 +56,6 @@ def run_cycle(
         finally:
             if run.record.exists():
                 show_run(run, as_json)
-
-
-def run_monitor(thing: str, targets: Path | None, as_json: bool) -> None:
-    """Run the monitoring flow once and show what it found."""
-    settings = load_settings()
-    home = settings.root
-    with prefect_server(home) as await_server:
-        from flows.announcing import announce_drift
-        from flows.monitor import MonitorPlan, monitor
-        from tasks.business_understanding import load_targets
-        from tasks.monitoring import monitor_limits
-        from tasks.recording import targets_of
-
-        if settings.backend.kind == "local":
-            fleet().device(thing)
-        wanted = load_targets(targets) if targets else targets_of(home / "runs", thing)
-        plan = MonitorPlan(thing=thing, limits=monitor_limits(wanted))
-        await_server()
-        show_our_lines()
-        report = monitor(plan)
-        if report.status == "drift":
-            announce_drift(report)
-    if as_json:
-        sys.stdout.write(json.dumps(asdict(report), indent=2, default=str) + "\n")
-    _show_monitoring(report)
 
 
 def show_results(thing: str, follow: bool, count: int, as_json: bool) -> None:
@@ -170,23 +141,6 @@ def show_started(name: str) -> None:
             f"  edgeward run --thing {name}\n"
             f"  edgeward deploy thing/{name} --component NAME=VERSION\n"
         )
-
-
-def _show_monitoring(report: "MonitorReport") -> None:
-    from tasks.monitor_report import NEXT
-
-    console = Console(stderr=True, highlight=False)
-    console.print(f"[bold]{report.status}[/bold]  {report.thing}: {escape(report.reason)}")
-    several = len({check.model_version for check in report.checks}) > 1
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
-    for check in report.checks:
-        word = {True: "ok", False: "[bold red]DRIFT[/]", None: "[yellow]not judged[/]"}
-        of = f"model {check.model_version}: " if several else ""
-        table.add_row(word[check.passed], escape(check.name), escape(of + check.reason))
-    console.print(Padding(table, (0, 0, 0, 2)))
-    console.print(f"Next: {NEXT[report.status].replace('`', '')}")
-    if report.data_docs:
-        console.print(f"Data Docs: {report.data_docs}", soft_wrap=True)
 
 
 def fleet() -> LocalFleet:

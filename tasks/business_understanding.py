@@ -55,6 +55,8 @@ class ParityTargets(Table):
 
 
 class DriftTargets(Table):
+    """How far data, and what a device sees and answers, may move from the baseline."""
+
     max_psi: float = Field(
         0.25,
         gt=0,
@@ -63,6 +65,27 @@ class DriftTargets(Table):
     )
     min_samples: int = Field(
         100, ge=1, description="Fewer pictures than this prove nothing, and are not judged."
+    )
+    max_confidence_drop: float = Field(
+        0.1, gt=0, le=1, description="Most that a device's mean confidence may lose."
+    )
+    max_unsure_gain: float = Field(
+        0.08, gt=0, le=1, description="Most that the share of unsure answers may gain."
+    )
+    max_unreadable_share: Share = Field(
+        0.2, description="Most pictures of a device that cannot be decoded."
+    )
+    max_latency_factor: float = Field(
+        2.0, gt=1, description="Most that a device may be slower than at first."
+    )
+    max_things_share: Share = Field(
+        0.25, description="Most things of a group, or of all, that may be in alarm at once."
+    )
+    silent_intervals: float = Field(
+        4.0, gt=1, description="A device is silent after this many of its intervals."
+    )
+    quiet_looks: int = Field(
+        3, ge=1, le=96, description="Looks in a row without drift that end an alarm."
     )
 
 

@@ -55,6 +55,40 @@ def histogram(counts: Sequence[int], median: float) -> Markup:
     return _svg("histogram", len(counts), 40, columns + line)
 
 
+def compared(before: Sequence[float], now: Sequence[float]) -> Markup:
+    """Shares of the same bins before and now: a wide column behind a narrow one."""
+    top = max([*before, *now, 1e-9])
+    columns = Markup("").join(
+        Markup(
+            '<rect class="{kind}" x="{x:.2f}" y="{y:.2f}" width="{w}" height="{h:.2f}"/>'
+        ).format(
+            kind=kind,
+            x=index + (1 - width) / 2,
+            y=40 - 40 * share / top,
+            w=width,
+            h=40 * share / top,
+        )
+        for kind, width, shares in (("before", 0.9, before), ("now", 0.45, now))
+        for index, share in enumerate(shares)
+    )
+    return _svg("compared", len(before), 40, columns)
+
+
+def time_line(points: Sequence[float | None]) -> Markup:
+    """One value after the other, in limits: the dashed line is 1, and above 3 a line is cut."""
+    top = min(3.0, max([1.5, *(point for point in points if point is not None)]) * 1.05)
+    step = 100 / max(1, len(points) - 1)
+    placed = [
+        (number * step, 100 - 100 * min(point, top) / top)
+        for number, point in enumerate(points)
+        if point is not None
+    ]
+    limit = Markup('<line class="limit" x1="0" x2="100" y1="{y:.2f}" y2="{y:.2f}"/>').format(
+        y=100 - 100 / top
+    )
+    return _svg("lines", 100, 100, limit + _line("validation", placed))
+
+
 @dataclass(frozen=True, slots=True)
 class Plot:
     """Lines without their labels, which stand at a percentage of the height and of the width."""

@@ -1,4 +1,4 @@
-"""What a look at a device leaves in Prefect's UI: the drift report and its Data Docs."""
+"""What a look at a device or a group leaves in Prefect's UI: the drift report and its pages."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from tasks.artifacts import (
     tag_run,
 )
 from tasks.charts import bar
+from tasks.drift.alarms import Alarm
 from tasks.monitor_report import NEXT, MonitorCheck, MonitorReport
 from tasks.pictures import Bar, bars
 from tasks.wording import count, figure
@@ -18,7 +19,7 @@ VERDICTS = {True: "ok", False: "**DRIFT**", None: "*not judged*"}
 
 
 def show_drift(home: Path, report: MonitorReport) -> None:
-    """Leave the report of a thing of this home, and tag the flow run with what it found."""
+    """Leave the report of a scope of this home, and tag the flow run with what it found."""
     of = f" in {', '.join(report.drifted)}" if report.drifted else ""
     about = f"Drift report of {report.thing}: {report.status}{of}"
     leave_markdown(f"drift-{report.thing}", _page(report), about)
@@ -49,13 +50,28 @@ def _page(report: MonitorReport) -> str:
         f"**What to do now:** {NEXT[report.status]}",
         f"Judged on {count(report.pictures, 'picture')} in {count(report.windows, 'window')}"
         f"{as_cell(since)}.",
+        *(_alarm(alarm) for alarm in report.alarms),
         bars([_bar(check) for check in judged], "How far each statistic moved") if judged else "",
         markdown_table(["Check", "Verdict", "Moved", "Limit", "In words", "Model"], rows)
         if rows
         else "",
         *(f"- skipped: {number} {as_cell(why)}" for why, number in report.skipped.items()),
+        f"Histograms before and after, and the last looks: open `{report.page}` in a browser."
+        if report.page
+        else "",
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _alarm(alarm: Alarm) -> str:
+    """What lasts, since when, and on which things."""
+    rows = [
+        [f"`{name}`", f"{one.since[:16]} UTC", figure(one.measured), figure(one.limit)]
+        for name, one in alarm.checks.items()
+    ]
+    where = as_cell(", ".join(alarm.things))
+    title = f"### In alarm ({alarm.kind}, episode {alarm.episode}) on {where}"
+    return f"{title}\n\n{markdown_table(['Check', 'Since', 'Moved', 'Limit'], rows)}"
 
 
 def _bar(check: MonitorCheck) -> Bar:

@@ -1,109 +1,144 @@
 """Monitoring (CRISP-DM 6): does the device still see what its model was trained on?"""
 
-import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import reduce
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from backends.artifacts import Predictions
-from backends.errors import InvalidInputError
-from backends.files import replace_file
 from backends.ports import StatisticsStore
-from edge.statistics import PICTURE_FEATURES, Summary, merge
-from tasks.accepted_data import read_manifest
-from tasks.business_understanding import Targets
+from edge.fields import read_instant
+from edge.statistics import Summary
 from tasks.device_comparison import MonitorLimits, measure
+from tasks.drift.alarms import Change, Finding, Look, State, advance, read_state, write_state
+from tasks.drift.baseline import Baseline, load_baseline
+from tasks.drift.chunks import Chunk, chunked
+from tasks.drift.messages import changed_messages
+from tasks.drift.recent import either, recent, with_recent
+from tasks.drift.scopes import Scope, cursors, monitor_folder, of_thing, read_scope
+from tasks.drift.shapes import shapes
 from tasks.monitor_report import MonitorCheck, MonitorReport, make_report, unjudged_version
-from tasks.statistics_store import NewWindows, advanced, read_cursor, read_new_windows, write_cursor
+from tasks.statistics_store import NewWindows, Window, advanced, read_cursor, write_cursor
 
 if TYPE_CHECKING:
-    from expectations.check import Check
     from expectations.checks import Table
 
-_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+MOST_VERSIONS = 8
+"""Of which the first latencies are remembered."""
 
 
-def monitor_limits(targets: Targets) -> MonitorLimits:
-    """The limits that a targets file sets; the others keep their defaults."""
-    return MonitorLimits(max_psi=targets.drift.max_psi, min_samples=targets.drift.min_samples)
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a look came to, what is to be remembered of it, and what is to be told."""
+
+    report: MonitorReport
+    state: State
+    changes: tuple[Change, ...]
 
 
-def build_baseline(
-    manifest: Path, predictions: Predictions, model_version: str, into: Path
-) -> Path:
-    """Write `<into>/<model_version>.json`: what the model sees when all is well.
+def read_unjudged(store: StatisticsStore, home: Path, scope: Scope) -> tuple[NewWindows, ...]:
+    """What the things of a scope reported that it has not judged.
 
-    Statistics of the predicted pictures (the held-out part), the labels that the model gives
-    them, and its confidence: a summary in the form that devices send. Raises InvalidInputError
-    for a prediction of a picture that the manifest lacks.
+    A look that was cut off after it had counted windows is brought to its end here first.
     """
-    from pyarrow import parquet
-
-    rows, _ = read_manifest(manifest)
-    known = rows[rows["problem"].isna()].drop_duplicates("image_id").set_index("image_id")
-    table = parquet.read_table(predictions.table).to_pandas()
-    missing = sorted(set(table["image_id"]) - set(known.index))
-    if missing:
-        raise InvalidInputError(
-            str(predictions.table), f"picture {missing[0]} is not in {manifest}", "Predict again."
+    judged = frozenset(read_state(home, scope).judged)
+    found = read_scope(store, home, scope)
+    if not any(_counted(one, judged) for one in found):
+        return found
+    for one in found:
+        done = {window.summary.model_version for window in _counted(one, judged)}
+        settled = replace(
+            one,
+            windows=tuple(
+                window
+                for window in one.windows
+                if window.key in judged or window.summary.model_version not in done
+            ),
+            skipped_keys={key: at for key, at in one.skipped_keys.items() if key in judged},
         )
-    shares = table[[f"p{index}" for index in range(len(predictions.classes))]].to_numpy()
-    seen = known.loc[table["image_id"], list(PICTURE_FEATURES)].to_dict("records")
-    summary = Summary(model_version, datetime.now(UTC).isoformat())
-    for image_id, statistics, probabilities in zip(table["image_id"], seen, shares, strict=True):
-        best = int(probabilities.argmax())
-        values = {str(name): float(value) for name, value in statistics.items()}
-        summary.add(values, predictions.classes[best], float(probabilities[best]), None, image_id)
-    path = into / f"{model_version}.json"
-    replace_file(path, json.dumps(summary.to_dict()))
-    return path
+        _move_cursor(cursors(home, scope), settled, frozenset(done))
+    return read_scope(store, home, scope)
 
 
-def load_baseline(folder: Path, model_version: str) -> Summary | None:
-    """The baseline of a model version, or None. Raises InvalidInputError for a damaged one."""
-    if not _VERSION.fullmatch(model_version):  # it comes from a device and becomes a path
-        return None
-    path = folder / f"{model_version}.json"
-    try:
-        return Summary.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise InvalidInputError(
-            str(path), f"the baseline is damaged: {error}", "Run the full cycle again."
-        ) from error
+def judge(
+    home: Path,
+    scope: Scope,
+    found: Sequence[NewWindows],
+    limits: MonitorLimits,
+    messages: Sequence[Finding] = (),
+    scopes: int = 1,
+) -> Judgement:
+    """Compare windows with their model versions' baselines; only Data Docs are written.
+
+    `messages` are findings about what arrived, or did not; `scopes` is how many things and groups
+    are looked at in the same way.
+    """
+    state = read_state(home, scope)
+    reporting = sum(1 for one in found if one.windows)
+    chunks = chunked(found, limits.min_samples * max(1, reporting))
+    known = _baselines(home, chunks)
+    looks: list[Look] = []
+    unjudged: list[MonitorCheck] = []
+    for chunk in chunks:
+        before = known[chunk.model_version]
+        if before is None or chunk.evidence < limits.min_samples:
+            unjudged.append(_unjudged(chunk, before, limits))
+            continue
+        look, state = look_at_chunk(
+            state, chunk, before, limits, latency=scope.kind == "thing", scopes=scopes
+        )
+        looks.append(look)
+    about = (*changed_messages(found), *messages)
+    if about:
+        looks.append(_look_at_messages(state, scope, about))
+    checks, docs = _decide(home, scope, looks, chunks, known) if looks else ((), "")
+    changes: list[Change] = []
+    for look in looks:
+        state, told = advance(state, look, limits.quiet_looks)
+        changes += told
+    done = {look.model_version for look in looks}
+    state = replace(_heard(state, found), judged=tuple(_keys(found, done)))
+    unique = dict.fromkeys((*checks, *unjudged))
+    return Judgement(make_report(scope, found, tuple(unique), state, docs), state, tuple(changes))
+
+
+def look_at_chunk(
+    state: State,
+    chunk: Chunk,
+    before: Baseline,
+    limits: MonitorLimits,
+    *,
+    latency: bool,
+    scopes: int,
+) -> tuple[Look, State]:
+    """What a chunk comes to, alone and with the last ones, and the state that remembers it.
+
+    `latency`: whether it is all one device's, so that it can be held against its first latencies.
+    """
+    first = state.latency.get(chunk.model_version, ()) if latency else ()
+    learned = sum(first) >= limits.min_samples
+    compare = partial(
+        measure, before, limits=limits, latency=first if learned else (), scopes=scopes
+    )
+    lately = recent(state, chunk.summary)
+    findings = either(compare(chunk.summary), compare(lately) if lately else ())
+    return _look(chunk, findings), _remembering(state, chunk, before, learn=not learned)
 
 
 def judge_windows(home: Path, found: NewWindows, limits: MonitorLimits) -> MonitorReport:
-    """Compare windows with their model versions' baselines; only Data Docs are written."""
-    seen = _by_version(found)
-    baselines = {version: load_baseline(home / "baselines", version) for version in seen}
-    rows: list[dict[str, Any]] = []
-    unjudged: list[MonitorCheck] = []
-    for version, now in seen.items():
-        before = baselines[version]
-        if before is None:
-            unjudged.append(
-                unjudged_version(version, "no baseline: none was written for this version")
-            )
-        elif now.distinct + now.unreadable < limits.min_samples:
-            few = f"too few different pictures: {now.distinct}, and {limits.min_samples} are needed"
-            unjudged.append(unjudged_version(version, few))
-        else:
-            rows += [{"model_version": version, **row} for row in measure(before, now, limits)]
-    checks: tuple[MonitorCheck, ...] = ()
-    docs = ""
-    if rows:
-        known = [version for version, baseline in baselines.items() if baseline]
-        folder = home / "monitor" / found.thing / "data-docs"
-        checks, docs = _decide(rows, found, known, folder)
-    return make_report(found, seen, (*checks, *unjudged), docs)
+    """What `judge` finds out about one thing."""
+    return judge(home, of_thing(found.thing), (found,), limits).report
+
+
+def remember(home: Path, scope: Scope, found: Sequence[NewWindows], judgement: Judgement) -> None:
+    """Remember a look: the state first, which names what it counted, then the cursors."""
+    write_state(home, scope, judgement.state)
+    for one in found:
+        remember_judged(cursors(home, scope), one, judgement.report)
 
 
 def remember_judged(home: Path, found: NewWindows, report: MonitorReport) -> None:
@@ -112,93 +147,188 @@ def remember_judged(home: Path, found: NewWindows, report: MonitorReport) -> Non
     Windows that could not be judged (too few pictures, no baseline) are read again next time.
     """
     judged = frozenset(check.model_version for check in report.checks if check.passed is not None)
-    cursor = advanced(read_cursor(home, found.thing), found, judged)
-    write_cursor(home, found.thing, cursor)
+    _move_cursor(home, found, judged)
 
 
-@task(cache_policy=NO_CACHE, task_run_name="read windows of {thing}")
-def read_windows(store: StatisticsStore, home: Path, thing: str) -> NewWindows:
-    """Read what a thing reported since the last run."""
-    found = read_new_windows(store, home, thing)
-    for reason, count in found.skipped.items():
-        get_run_logger().warning("%s: %d skipped: %s", thing, count, reason)
+@task(cache_policy=NO_CACHE, task_run_name="read windows of {scope}")
+def read_windows(store: StatisticsStore, home: Path, scope: Scope) -> tuple[NewWindows, ...]:
+    """Read what was reported since the last run."""
+    found = read_unjudged(store, home, scope)
+    for one in found:
+        for reason, count in one.skipped.items():
+            get_run_logger().warning("%s: %d skipped: %s", one.thing, count, reason)
     return found
 
 
 @task(cache_policy=NO_CACHE, task_run_name="check windows")
-def check_windows(home: Path, found: NewWindows, limits: MonitorLimits) -> MonitorReport:
-    """Compare what a thing reported with its baselines."""
-    report = judge_windows(home, found, limits)
-    get_run_logger().info("%s: %s: %s", report.thing, report.status, report.reason)
-    return report
+def check_windows(
+    home: Path,
+    scope: Scope,
+    found: Sequence[NewWindows],
+    limits: MonitorLimits,
+    messages: Sequence[Finding],
+    scopes: int,
+) -> Judgement:
+    """Compare what was reported with the baselines."""
+    judgement = judge(home, scope, found, limits, messages, scopes)
+    get_run_logger().info("%s: %s: %s", scope, judgement.report.status, judgement.report.reason)
+    return judgement
 
 
 @task(cache_policy=NO_CACHE, task_run_name="remember windows")
-def remember_windows(home: Path, found: NewWindows, report: MonitorReport) -> MonitorReport:
-    """Remember what was judged; gives the report on."""
-    remember_judged(home, found, report)
-    return report
+def remember_windows(
+    home: Path, scope: Scope, found: Sequence[NewWindows], judgement: Judgement
+) -> None:
+    """Remember what was judged."""
+    remember(home, scope, found, judgement)
 
 
-def _by_version(found: NewWindows) -> dict[str, Summary]:
-    """Everything a thing reported, merged per model version, in order of arrival."""
-    parts: dict[str, list[Summary]] = {}
-    for window in found.windows:
-        parts.setdefault(window.summary.model_version, []).append(window.summary)
-    return {version: reduce(merge, windows) for version, windows in parts.items()}
+def _counted(found: NewWindows, judged: frozenset[str]) -> list[Window]:
+    """Windows that the last look counted, although the cursor does not know it."""
+    return [window for window in found.windows if window.key in judged]
+
+
+def _keys(found: Sequence[NewWindows], model_versions: Set[str]) -> Iterator[str]:
+    """What names everything that a look has counted."""
+    for one in found:
+        yield from (
+            window.key for window in one.windows if window.summary.model_version in model_versions
+        )
+        yield from one.skipped_keys
+
+
+def _move_cursor(home: Path, found: NewWindows, model_versions: frozenset[str]) -> None:
+    cursor = advanced(read_cursor(home, found.thing), found, model_versions)
+    write_cursor(home, found.thing, cursor)
+
+
+def _baselines(home: Path, chunks: Sequence[Chunk]) -> dict[str, Baseline | None]:
+    versions = dict.fromkeys(chunk.model_version for chunk in chunks)
+    return {version: load_baseline(home / "baselines", version) for version in versions}
+
+
+def _unjudged(chunk: Chunk, before: Baseline | None, limits: MonitorLimits) -> MonitorCheck:
+    why = "no baseline: none was written for this version"
+    if before is not None:
+        different = chunk.summary.distinct
+        why = f"too few different pictures: {different}, and {limits.min_samples} are needed"
+    return unjudged_version(chunk.model_version, why)
+
+
+def _look(chunk: Chunk, findings: tuple[Finding, ...]) -> Look:
+    seen = chunk.summary
+    pictures = seen.count + seen.unreadable
+    version = chunk.model_version
+    return Look(seen.start, seen.end, version, pictures, chunk.things, findings)
+
+
+def _look_at_messages(state: State, scope: Scope, findings: tuple[Finding, ...]) -> Look:
+    now = read_instant(datetime.now(UTC).isoformat(), "now")
+    return Look(state.heard or now, now, "", 0, scope.things, findings)
+
+
+def _remembering(state: State, chunk: Chunk, before: Baseline, learn: bool) -> State:
+    """With what the chunk shows of the device's ways: its first latencies, when it was heard."""
+    seen = chunk.summary
+    latency = dict(state.latency)
+    if learn:
+        known = latency.pop(chunk.model_version, [0] * len(seen.latency_bins))
+        both = zip(known, seen.latency_bins, strict=True)
+        latency[chunk.model_version] = [one + other for one, other in both]
+        latency = dict(list(latency.items())[-MOST_VERSIONS:])
+    state = replace(state, latency=latency, shapes=shapes(before, seen))
+    return with_recent(state, seen)
+
+
+def _heard(state: State, found: Sequence[NewWindows]) -> State:
+    """With the end of the newest window, and how long it took."""
+    newest = max((w.summary for one in found for w in one.windows), key=_end, default=None)
+    if newest is None or newest.end <= state.heard:
+        return state
+    took = datetime.fromisoformat(newest.end) - datetime.fromisoformat(newest.start)
+    return replace(state, heard=newest.end, interval=took.total_seconds())
+
+
+def _end(summary: Summary) -> str:
+    return summary.end
 
 
 def _decide(
-    rows: Sequence[Mapping[str, Any]], found: NewWindows, known: Sequence[str], docs: Path
+    home: Path,
+    scope: Scope,
+    looks: Sequence[Look],
+    chunks: Sequence[Chunk],
+    known: Mapping[str, Baseline | None],
 ) -> tuple[tuple[MonitorCheck, ...], str]:
-    """Let Great Expectations judge the rows; one table per model version."""
+    """Let Great Expectations judge the looks; one table per model version."""
     from expectations.checks import run_checks
 
-    tables = _tables(rows, found, known)
-    checks, index = run_checks(tables, docs, f"What {found.thing} reported")
-    decided = {(check.table, check.name): check for check in checks if not check.informative}
-    return tuple(_checked(row, decided) for row in rows), str(index)
+    docs = monitor_folder(home, scope) / "data-docs"
+    checks, index = run_checks(_tables(looks, chunks, known), docs, f"What {scope} reported")
+    decided = {(check.table, check.name): check.passed for check in checks if not check.informative}
+    worst: dict[tuple[str, str], Finding] = {}
+    for look in looks:
+        for finding in look.findings:
+            key = look.model_version, finding.check
+            if key not in worst or _excess(finding) > _excess(worst[key]):
+                worst[key] = finding
+    return tuple(
+        MonitorCheck(
+            name=check,
+            passed=decided[_table_name(version), check],
+            measured=round(finding.measured, 4),
+            limit=round(finding.limit, 4),
+            reason=finding.says,
+            model_version=version,
+        )
+        for (version, check), finding in worst.items()
+    ), str(index)
+
+
+def _excess(finding: Finding) -> float:
+    return finding.measured - finding.limit
 
 
 def _tables(
-    rows: Sequence[Mapping[str, Any]], found: NewWindows, known: Sequence[str]
+    looks: Sequence[Look], chunks: Sequence[Chunk], known: Mapping[str, Baseline | None]
 ) -> "list[Table]":
     import pandas as pd
 
     from expectations import device_windows
     from expectations.checks import Table
 
-    seen = pd.DataFrame(
-        [
-            {
-                "window": f"{window.summary.start} to {window.summary.end}",
-                "model_version": window.summary.model_version,
-                "pictures": window.summary.count,
-                "unreadable": window.summary.unreadable,
-            }
-            for window in found.windows
-        ]
-    )
-    tables = [Table("windows", seen, device_windows.windows_suite(known), "window")]
-    for version in dict.fromkeys(row["model_version"] for row in rows):
-        mine = pd.DataFrame([row for row in rows if row["model_version"] == version])
-        suite = device_windows.suite(mine["check"].tolist())
+    seen = [
+        {
+            "window": f"{chunk.summary.start} to {chunk.summary.end}",
+            "model_version": chunk.model_version,
+            "pictures": chunk.summary.count,
+            "unreadable": chunk.summary.unreadable,
+        }
+        for chunk in chunks
+    ]
+    versions = [version for version, baseline in known.items() if baseline]
+    suite = device_windows.windows_suite(versions)
+    tables = [Table("windows", pd.DataFrame(seen), suite, "window")] if seen else []
+    for version in dict.fromkeys(look.model_version for look in looks):
+        mine = pd.DataFrame(
+            [
+                {
+                    "check": finding.check,
+                    "window": f"{look.start} to {look.end}",
+                    "measured": finding.measured,
+                    "limit": finding.limit,
+                    "says": finding.says,
+                }
+                for look in looks
+                if look.model_version == version
+                for finding in look.findings
+            ]
+        )
+        suite = device_windows.suite(mine["check"].unique().tolist())
         suite.name = _table_name(version)
         tables.append(Table(suite.name, mine, suite, "says"))
     return tables
 
 
 def _table_name(version: str) -> str:
-    return f"model-{version}"
-
-
-def _checked(row: Mapping[str, Any], decided: "Mapping[tuple[str, str], Check]") -> MonitorCheck:
-    check = decided[_table_name(row["model_version"]), row["check"]]
-    return MonitorCheck(
-        name=row["check"],
-        passed=check.passed,
-        measured=round(row["measured"], 4),
-        limit=round(row["limit"], 4),
-        reason=row["says"],
-        model_version=row["model_version"],
-    )
+    return f"model-{version}" if version else "messages"

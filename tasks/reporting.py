@@ -94,7 +94,7 @@ def write_report(run_folder: Path) -> Path:
     root = str((record.get("data") or {}).get("root") or "")
     report = _report(record, run_folder, tables, thumbnails(tables, root, THUMBNAILS))
     page = run_folder / "report.html"
-    text = _environment().get_template("report.html.j2").render(report=report)
+    text = page_environment().get_template("report.html.j2").render(report=report)
     replace_file(page, text.encode(errors="replace"))
     return page
 
@@ -229,7 +229,8 @@ def _unbroken(value: Any) -> Any:
     return BEFORE_UNIT.sub("\N{NO-BREAK SPACE}", value) if plain else value
 
 
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """How all of our pages are made: escaped, strict, with figures in words."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,

@@ -129,6 +129,9 @@ GATES: dict[str, GateWords] = {
         "The model in use stays. Look whether the labels of the new pictures are right, and label "
         "more: a gain on few pictures may be luck. How much is asked stands at "
         "retraining.min_gain in the targets file.",
+        "Gain in top-1 over it on held-out pictures of batches that it does not know; and the "
+        "probability that this is chance.",
+        "`retraining.min_gain`, 0.1",
     ),
     "compiled.parity": GateWords(
         "The compiled model answers as the trained one does",
@@ -189,6 +192,8 @@ GATES: dict[str, GateWords] = {
         "",
         "at most",
         "Train a better one: with other pictures, or other hyperparameters.",
+        "Whether this very version was rolled back on this device; recorded only where it refuses.",
+        "none",
     ),
 }
 UNKNOWN_GATE = GateWords(

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from edge.contract import OTHER_LABELS
 from edge.statistics import PICTURE_FEATURES, Distribution, Summary
 from tasks.business_understanding import QualityTargets, Targets
+from tasks.device_comparison import measure, monitor_limits
+from tasks.drift.baseline import Baseline
 from tasks.effect_sizes import jensen_shannon, population_stability, surprise
 from tasks.quality.report import QualityCheck
 from tasks.quality.telemetry import BeforeAndAfter
@@ -20,6 +22,8 @@ CONFIDENCE = "quality.confidence"
 LABELS = "quality.labels"
 AGREEMENT = "quality.agreement"
 DENIED = "quality.denied-alerts"
+OF_PICTURES = "input."
+"""How the checks of the monitor begin that judge pictures, and no answers."""
 COMPARISONS = 4
 """Of the four, any can take a model back: each is tested the more strictly."""
 
@@ -29,7 +33,8 @@ def judge_telemetry(
 ) -> tuple[QualityCheck, QualityCheck]:
     """Mean confidence and label mix, before and after.
 
-    `drifted` says what `drift_before` found: labels of such pictures are no yardstick.
+    `drifted` says what `drift_before` found: a model that is sure of such pictures may be wrong, so
+    neither its confidence nor its labels are a yardstick.
     """
     before, after = seen.before, seen.after
     limits = targets.quality
@@ -39,22 +44,26 @@ def judge_telemetry(
     if moved := _moved(before, after, targets.drift.max_psi):
         told = f"the pictures changed with the model: {moved}"
         return _open(CONFIDENCE, limit[0], told), _open(LABELS, limit[1], told)
-    labels = _open(LABELS, limit[1], drifted) if drifted else _labels(before, after, limit[1])
-    return _confidence(before, after, limit[0]), labels
+    if drifted:
+        return _open(CONFIDENCE, limit[0], drifted), _open(LABELS, limit[1], drifted)
+    return _confidence(before, after, limit[0]), _labels(before, after, limit[1])
 
 
-def drift_before(seen: BeforeAndAfter, baseline: Summary | None, targets: Targets) -> str:
+def drift_before(seen: BeforeAndAfter, baseline: Baseline | None, targets: Targets) -> str:
     """Why what the former model said is no yardstick; empty: it is one.
 
     `baseline` is the former model's: where the device had drifted from it, other answers than its
     own are what the new model is there for.
     """
     before = seen.before
-    if before is None or baseline is None or not before.distinct or not baseline.distinct:
+    if before is None or baseline is None or not before.count:
         return ""
-    if moved := _moved(baseline, before, targets.drift.max_psi):
-        return f"the former model's answers are no yardstick, its pictures had drifted: {moved}"
-    return ""
+    found = measure(baseline, before, monitor_limits(targets))
+    moved = [one.says for one in found if one.check.startswith(OF_PICTURES) and one.broken]
+    if not moved:
+        return ""
+    told = "; ".join(moved)
+    return f"the former model's answers are no yardstick, its pictures had drifted: {told}"
 
 
 def judge_agreement(

@@ -11,7 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from backends.errors import InvalidInputError
 from backends.files import replace_file
 from backends.ports import StatisticsStore
-from tasks.monitoring import load_baseline
+from tasks.drift.baseline import load_baseline
 from tasks.quality.deployments import Watched
 from tasks.quality.judging import drift_before, judge_agreement, judge_alerts, judge_telemetry
 from tasks.quality.report import QualityReport

@@ -18,6 +18,8 @@ from pydantic import SecretStr
 from backends.settings import NotifySettings
 from flows.automations import NOTIFY, apply_automations, notices
 from flows.notify import NotifyPlan, notify
+from tasks.drift.alarms import Alarm, Change, Moved
+from tasks.drift.scopes import of_thing
 from tasks.notices.kinds import KINDS
 from tests.architecture.effects.runs import lasting_server
 
@@ -111,17 +113,25 @@ def test_each_kind_of_news_can_be_switched_off_in_the_ui_and_stays_off(
     assert [name for name, enabled in state.items() if not enabled] == [off]
 
 
+def darker() -> Change:
+    """An alarm that begins."""
+    at = "2026-11-25T12:00:00+00:00"
+    moved = {"input.brightness": Moved(at, 0.9, 0.25, "it is darker")}
+    alarm = Alarm("drift", 1, at, at, ("1.0.0",), moved, ("told-1",))
+    return Change("began", alarm, ("input.brightness",), at)
+
+
 def test_where_a_server_lasts_its_automations_tell_and_nobody_else(
     home: Path, sink: list[dict[str, Any]]
 ) -> None:
-    from flows.announcing import announce_of_thing
+    from flows.announcing import announce_drift
 
-    payload = {"reason": "it is darker", "checks": ["input.brightness"]}
+    scope, change = of_thing("told-1"), darker()
     with lasting_server():
-        announce_of_thing("edgeward.drift", "told-1", payload, "episode-1")
+        announce_drift(scope, change)
     assert sink == []
 
-    announce_of_thing("edgeward.drift", "told-1", payload, "episode-1")
-    announce_of_thing("edgeward.drift", "told-1", payload, "episode-1")
+    announce_drift(scope, change)
+    announce_drift(scope, change)
 
     assert [message["subject"] for message in sink] == ["told-1 drifts"]

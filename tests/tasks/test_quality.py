@@ -26,7 +26,7 @@ from tasks.quality.verdicts import (
     verdict_on,
 )
 from tasks.variant_comparison import VariantLimits, compare, sort_results
-from tests.tasks.windows import NOON, seen, store, stored
+from tests.tasks.windows import NOON, knows, seen, store, stored
 
 BEGAN = NOON + timedelta(hours=10)
 OLD, NEW = "1.0.0", "1.0.1"
@@ -52,7 +52,7 @@ def after(count: int = 200, **more: Any) -> Summary:
 def judged(now: Summary | None, before: Summary | None = None, **quality: Any) -> dict[str, Any]:
     targets = parse_targets({"quality": quality}, "here")
     both = BeforeAndAfter(before or seen(200), now)
-    drifted = drift_before(both, seen(400, seed=9), targets)
+    drifted = drift_before(both, knows(seen(400, seed=9)), targets)
     checks = judge_telemetry(both, drifted, targets)
     return {check.name: check for check in checks}
 
@@ -133,9 +133,10 @@ def test_what_a_model_said_of_pictures_that_it_never_knew_is_no_yardstick() -> N
 
     checks = judged(after(brightness=0.15), night)
 
-    assert checks["quality.confidence"].passed is True
-    assert checks["quality.labels"].passed is None
-    assert "no yardstick, its pictures had drifted: brightness" in checks["quality.labels"].reason
+    for check in (checks["quality.confidence"], checks["quality.labels"]):
+        assert check.passed is None
+        assert "no yardstick, its pictures had drifted" in check.reason
+        assert "brightness" in check.reason
 
 
 def results(agreeing: int, differing: int) -> Sequence[DeviceResult]:

@@ -13,11 +13,14 @@ from pyarrow import parquet
 from backends.local.statistics import LocalStatistics
 from edge.statistics import PICTURE_FEATURES, Summary
 from tasks.device_comparison import MonitorLimits
+from tasks.drift.baseline import Baseline, Regime, write_baseline
+from tasks.drift.scopes import Scope, of_thing
 from tasks.monitor_report import MonitorReport
-from tasks.monitoring import judge_windows, remember_judged
-from tasks.statistics_store import read_new_windows
+from tasks.monitoring import Judgement, judge, read_unjudged, remember
+from tasks.origins import SOURCE
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+LIMITS = MonitorLimits()
 LABELS = ("car", "cat", "dog", "person")
 
 
@@ -59,11 +62,15 @@ def store(
     return path
 
 
-def baseline(home: Path, summary: Summary) -> None:
+def knows(source: Summary, **batches: Summary) -> Baseline:
+    """The baseline of a model that was trained on these regimes."""
+    regimes = (Regime(SOURCE, source), *(Regime(name, one) for name, one in batches.items()))
+    return Baseline(source.model_version, LABELS, regimes)
+
+
+def baseline(home: Path, source: Summary, **batches: Summary) -> None:
     """What `build_baseline` would have written."""
-    folder = home / "baselines"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{summary.model_version}.json").write_text(json.dumps(summary.to_dict()))
+    write_baseline(knows(source, **batches), home / "baselines")
 
 
 def stored(home: Path) -> LocalStatistics:
@@ -73,10 +80,15 @@ def stored(home: Path) -> LocalStatistics:
 
 def monitor_thing(home: Path, thing: str, limits: MonitorLimits) -> MonitorReport:
     """One run of the monitor, step by step as its flow takes them."""
-    found = read_new_windows(stored(home), home, thing)
-    report = judge_windows(home, found, limits)
-    remember_judged(home, found, report)
-    return report
+    return look(home, of_thing(thing), limits).report
+
+
+def look(home: Path, scope: Scope, limits: MonitorLimits = LIMITS) -> Judgement:
+    """One look at a scope, step by step as its flow takes them."""
+    found = read_unjudged(stored(home), home, scope)
+    judgement = judge(home, scope, found, limits)
+    remember(home, scope, found, judgement)
+    return judgement
 
 
 def _row(thing: str, window: Summary | str, late: float) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,27 +11,33 @@ from typing import Any
 from PIL import Image
 from pyarrow import parquet
 
-from backends.artifacts import PackedData
+from backends.artifacts import PackedData, Reporting
+from backends.connect import local_fleet
 from backends.errors import InvalidInputError
+from backends.settings import load_settings
 from backends.sources import driveway
 from backends.sources.plan import DrivewayPlan
 from edge.contract import INFERENCE_COMPONENT, RUNTIME_COMPONENT
 from flows.cycle import about
+from flows.gate_names import GATES
 from flows.monitor import MonitorPlan, monitor
 from flows.phases import PhasePlan, prepare, resume, understand
-from flows.plan import GATES, CyclePlan, DevicePlan
+from flows.plan import CyclePlan, DevicePlan
 from flows.watch import WatchPlan, watch
 from tasks.accepted_data import source_name
 from tasks.device_comparison import MonitorLimits, measure
+from tasks.drift.alarms import Finding, Look, State, advance
+from tasks.drift.messages import silence, things_at_once
 from tasks.handover import hand_over, take_over
 from tasks.modeling import TrainingPlan
+from tasks.monitor_report import MonitorReport
 from tasks.recording import Run, recorded
 from tasks.splitting import SplitPlan, split_pictures
 from tests.architecture.effects.effect import Effect
 from tests.architecture.effects.runs import failed_cycle, passes_a_refusing_gate, released
 from tests.jobs import test_hyperparameters as trained
 from tests.tasks.manifests import dataset_of, rows_of
-from tests.tasks.windows import baseline, seen, store
+from tests.tasks.windows import NOON, baseline, knows, seen, store
 
 PACKED = PackedData(Path("packed"), 32, 32, ("car", "cat", "dog"), 100, 20, 20)
 TRAINED = {
@@ -95,12 +102,39 @@ def waited(folder: Path, **device: float) -> float:
 
 
 def judged(count: int = 150, **limits: float) -> dict[str, bool]:
-    """Which checks a device passes that became darker, unsure and half blind."""
-    before, now = seen(400, seed=7), seen(count, 1, brightness=0.4, confidence=0.6)
+    """Which checks a device passes that became darker, unsure, slow and half blind."""
+    return passed(MonitorLimits.model_validate(limits), count)
+
+
+def passed(limits: MonitorLimits, count: int = 150) -> dict[str, bool]:
+    before, now = knows(seen(400, seed=7)), seen(count, 1, brightness=0.4, confidence=0.6)
+    first = now.latency_bins
+    now.latency_bins = [*[0] * 6, *first[:-6]]
     for _ in range(count):
         now.add_unreadable()
-    rows = measure(before, now, MonitorLimits.model_validate(limits))
-    return {row["check"]: row["measured"] <= row["limit"] for row in rows}
+    return {one.check: not one.broken for one in measure(before, now, limits, first)}
+
+
+def decided(limits: MonitorLimits) -> tuple[object, ...]:
+    """All that the monitor decides by its limits: checks, silence, how many at once, ends."""
+    drifting, _ = advance(State(), a_look("input.brightness"), limits.quiet_looks)
+    ended = advance(drifting, a_look(), limits.quiet_looks)[1]
+    heard = Reporting("hub-1", interval=60.0, heard="2026-11-22T12:00:00Z")
+    later = NOON + timedelta(hours=1)
+    return (
+        passed(limits),
+        [one.broken for one in silence(heard, limits, later)],
+        [one.broken for one in things_at_once({"a": drifting, "b": State()}, limits)],
+        [change.what for change in ended],
+    )
+
+
+def a_look(*broken: str) -> Look:
+    findings = tuple(
+        Finding(name, "drift", float(name in broken), 0.25, 0.0, name)
+        for name in ("input.brightness", "input.contrast")
+    )
+    return Look("2026-11-22T12:00", "2026-11-22T13:00", "1.0.0", 100, ("hub-1",), findings)
 
 
 def monitored(folder: Path, thing: str) -> str:
@@ -202,18 +236,47 @@ CYCLE: dict[str, Effect] = {
         runtime(folder / "b", wheels_for="3.11"),
     ),
 }
+
+
+def looked_at(folder: Path, **plan: Any) -> MonitorReport:
+    """The report on one of two things, or on both, which became a little darker."""
+    home = folder / "home"
+    baseline(home, seen(400, seed=7))
+    for thing in ("hub-1", "hub-2"):
+        (home / "things" / thing / "config").mkdir(parents=True, exist_ok=True)
+        (home / "things" / thing / "config" / "device.json").write_text("{}")
+        store(home, seen(110, 1, brightness=BARELY), thing=thing)
+    local_fleet(load_settings()).groups.add("porch", ["hub-1", "hub-2"])
+    return monitor(MonitorPlan.model_validate({"limits": {"max_psi": 0.01}, **plan}))
+
+
+BARELY = 0.435
+"""Darker by so little that a hundred pictures are sure of it alone, and not among very many."""
 MONITOR: dict[str, Effect] = {
     "thing": lambda folder: (monitored(folder, "hub-1"), monitored(folder, "porch")),
+    "group": lambda folder: (looked_at(folder).thing, looked_at(folder, group="porch").thing),
+    "fleet": lambda folder: (looked_at(folder).thing, looked_at(folder, fleet=True).thing),
+    "scopes": lambda folder: (
+        looked_at(folder, thing="hub-1").drifted,
+        looked_at(folder, thing="hub-2", scopes=10**9).drifted,
+    ),
     "limits.max_psi": lambda _: (judged(max_psi=50), judged(max_psi=0.1)),
     "limits.min_samples": lambda _: (judged(min_samples=100), judged(min_samples=500)),
-    "limits.max_confidence_drop": lambda _: (
-        judged(max_confidence_drop=0.5),
-        judged(max_confidence_drop=0.1),
-    ),
-    "limits.max_unreadable_share": lambda _: (
-        judged(max_unreadable_share=0.5),
-        judged(max_unreadable_share=0.4),
-    ),
+    **{
+        f"limits.{name}": lambda _, name=name, value=value: (  # type: ignore[misc]
+            decided(MonitorLimits()),
+            decided(MonitorLimits.model_validate({name: value})),
+        )
+        for name, value in {
+            "max_confidence_drop": 0.5,
+            "max_unsure_gain": 0.9,
+            "max_unreadable_share": 0.9,
+            "max_latency_factor": 50.0,
+            "max_things_share": 0.9,
+            "silent_intervals": 500.0,
+            "quiet_looks": 1,
+        }.items()
+    },
 }
 
 

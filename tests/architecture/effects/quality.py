@@ -107,7 +107,7 @@ def happened(name: str = "edgeward.drift") -> str:
 def waited(group_seconds: float) -> bool:
     """Whether others have three seconds to come as well."""
     began = time.monotonic()
-    name = "edgeward.retraining.decided"
+    name = "edgeward.retraining.stopped"
     news(NotifyPlan(event=happened(name), name=name), group_seconds)
     return time.monotonic() - began >= group_seconds > 1
 

@@ -2,6 +2,7 @@
 
 import tempfile
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from backends.artifacts import ClassScore, Evaluation, Gate, Verification
@@ -17,11 +18,11 @@ from tasks.business_understanding import (
 )
 from tasks.champion import Duel, judge_new, judge_old
 from tasks.data_validation import new_classes
+from tasks.device_comparison import monitor_limits
 from tasks.evaluation import judge_accuracy
-from tasks.monitoring import monitor_limits
 from tasks.retraining.deciding import Situation, Try, judge
 from tasks.verification import judge_package
-from tests.architecture.effects import data_gates
+from tests.architecture.effects import data_gates, plans
 from tests.architecture.effects.effect import Effect
 from tests.architecture.effects.jobs import ask_a_job
 from tests.architecture.effects.runs import failed_cycle, paused_for, released
@@ -110,6 +111,12 @@ def device_drift(max_psi: float, min_samples: int) -> str:
         return monitor_thing(home, "hub-1", monitor_limits(targets)).status
 
 
+def _monitored_by(name: str, value: float, _folder: Path) -> tuple[object, object]:
+    """What the monitor decides by the usual limit, and by another."""
+    usual, other = Targets(), Targets.model_validate({"drift": {name: value}})
+    return tuple(plans.decided(monitor_limits(targets)) for targets in (usual, other))  # type: ignore[return-value]
+
+
 def bounded(folder: Path, max_usd: float) -> str:
     """How a job that never ends is ended, on a machine that costs 3600 dollars an hour."""
     backend = BackendSettings(usd_per_hour=3600)
@@ -186,6 +193,18 @@ EFFECTS: dict[str, Effect] = {
     ),
     "retraining.min_new_class": lambda _: (entering(20), entering(21)),
     "retraining.min_gain": lambda _: (better_on_new(10, 0.1), better_on_new(10, 0.11)),
+    **{
+        f"drift.{name}": partial(_monitored_by, name, value)
+        for name, value in {
+            "max_confidence_drop": 0.5,
+            "max_unsure_gain": 0.9,
+            "max_unreadable_share": 0.9,
+            "max_latency_factor": 50.0,
+            "max_things_share": 0.9,
+            "silent_intervals": 500.0,
+            "quiet_looks": 1,
+        }.items()
+    },
     "release.approval": lambda folder: (
         released(folder / "a").record["status"],
         released(folder / "b", targets={"release": {"approval": True}}).record["status"],
