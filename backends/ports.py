@@ -6,7 +6,7 @@ Progress is a callable `(done, total)`; `total` 0 means unknown. Log lines go to
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from backends.artifacts import (
     CompiledModel,
@@ -196,6 +196,17 @@ class StatisticsStore(Protocol):
 
         One that cannot be read is told of, with the reason, and never stops the others.
         """
+        ...
+
+    def windows(self, thing: str, since: str) -> Iterator[Any]:
+        """The same as Arrow tables of backends.telemetry.schema.WINDOWS, some thousand rows each.
+
+        A row that counts for nothing says why (`problem`); Unusable for what cannot be read.
+        """
+        ...
+
+    def things(self, since: str) -> Sequence[str]:
+        """Who reported on the day `since` (empty: ever) or later, by name."""
         ...
 
 

@@ -12,8 +12,8 @@ import typer
 import yaml
 from pydantic import BaseModel
 
-from backends.local.cloud.tables import SCHEMAS
 from backends.settings import PROJECT, Settings
+from backends.telemetry.schema import SCHEMAS
 from edge.contract import DEFAULT_CONFIGURATION
 from edge.statistics import Summary
 from flows.__main__ import app

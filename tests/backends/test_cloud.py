@@ -11,8 +11,9 @@ from pyarrow import parquet
 
 from backends.local.cloud.quarantine import Quarantine
 from backends.local.cloud.rules import MalformedError, apply
-from backends.local.cloud.tables import SCHEMAS, Tables, read_file
+from backends.local.cloud.tables import Tables, read_file
 from backends.local.results import ResultReader
+from backends.telemetry.schema import SCHEMAS
 from edge.contract import encode, result_message, statistics_message, statistics_topic
 from edge.statistics import Summary
 
