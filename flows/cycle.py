@@ -159,7 +159,7 @@ def begin(plan: CyclePlan, settings: Settings, run: Run) -> Cycle:
 def understand_data(this: Cycle) -> Dataset:
     """CRISP-DM 2: ingest, and validate against what was last accepted."""
     plan, run = this.plan, this.run
-    workers = this.settings.backend.workers
+    workers = this.settings.workers
     source = parse_source(plan.data, this.home, plan.driveway, workers)
     with stage(run, "ingest"):
         dataset = ingest_pictures(source, this.home / "cache", run.folder, workers)
@@ -183,7 +183,7 @@ def prepare(this: Cycle, dataset: Dataset) -> tuple[Split, PackedData]:
     this.pass_gates(check_leakage(dataset, split))
     width, height = plan.training.width, plan.training.height
     with stage(run, "pack"):
-        cache, workers = this.home / "cache", this.settings.backend.workers
+        cache, workers = this.home / "cache", this.settings.workers
         job = job_name("pack", dataset.fingerprint, plan.split, width, height)
         lists = prepare_pictures(
             dataset, split, width, height, cache, cache / "lists" / job, workers

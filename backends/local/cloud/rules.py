@@ -62,6 +62,13 @@ def apply(topic: str, payload: bytes, received_at: datetime) -> Stored:
     return Stored(rule.table, row, key)
 
 
+def publisher(topic: str) -> str:
+    """Whose topic it is, where it says so."""
+    if matches("edgeward/+/#", topic) and re.fullmatch(THING_NAME, _thing_of(topic)):
+        return _thing_of(topic)
+    return UNKNOWN_THING
+
+
 def _result(topic: str, payload: bytes, _received_at: datetime) -> Row:
     message = _object(payload)
     if "thing" not in message:
