@@ -273,3 +273,13 @@ class Unusable:
     """Something in a store of messages that is none."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """What became of a folder of messages: `files` became one; `repeated` rows were there twice."""
+
+    folder: str
+    files: int
+    rows: int
+    repeated: int

@@ -15,7 +15,13 @@ from typing import Annotated, Any, Literal
 import typer
 
 from backends.errors import EdgewardError, GateRefusedError
-from flows import aws_commands, fleet_commands, operating_commands, variant_commands
+from flows import (
+    aws_commands,
+    fleet_commands,
+    operating_commands,
+    telemetry_commands,
+    variant_commands,
+)
 from flows.alert_commands import alerts
 from flows.example_commands import fetch, list_examples
 from flows.public_model import public_model
@@ -205,6 +211,7 @@ def doctor(
 operating_commands.add_to(app, _command)
 fleet_commands.add_to(app, device, _command)
 aws_commands.add_to(app, _command)
+telemetry_commands.add_to(app, _command)
 app.command("public-model")(_command(public_model))
 
 

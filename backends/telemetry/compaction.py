@@ -5,14 +5,11 @@ disk, and only then do those go that it names as replaced (see folders.py). What
 has a file of its own, and stays for the next time.
 """
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import parquet
 
-from backends.errors import BackendUnavailableError
+from backends.artifacts import Compacted
 from backends.telemetry.flattening import moment, summary_names, window_of_payload
 from backends.telemetry.folders import (
     COMPACTED,
@@ -33,33 +30,6 @@ from backends.telemetry.folders import (
 from backends.telemetry.schema import SCHEMAS, in_file
 
 _UNFINISHED = ".compacting-"
-
-
-@dataclass(frozen=True, slots=True)
-class Compacted:
-    """What became of a folder: `files` became one; `repeated` rows were there twice."""
-
-    folder: str
-    files: int
-    rows: int
-    repeated: int
-
-
-@contextlib.contextmanager
-def only_one(root: Path) -> Iterator[None]:
-    """Only one keeper works on a store at a time; a killed one lets go.
-
-    Raises BackendUnavailableError while there is another.
-    """
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / "keeper.lock").open("w") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise BackendUnavailableError(
-                "the telemetry store", "it is being compacted already", "Try again later."
-            ) from error
-        yield
 
 
 def past_folders(root: Path, today: date) -> list[Path]:

@@ -44,7 +44,10 @@ def day_of(folder: Path) -> str:
 
 def live_files(folder: Path) -> list[Path]:
     """The files that count, in order of arrival: those that no other replaces."""
-    found = sorted(folder.glob("[!.]*.parquet"))
+    found = sorted(
+        folder.glob("[!.]*.parquet"),
+        key=lambda path: (not path.name.startswith(COMPACTED), path.name),
+    )
     replaced: set[str] = set()
     for path in found:
         if path.name.startswith(COMPACTED):

@@ -40,6 +40,7 @@ DEVICE = {"known_pictures": 6, "statistics_interval": 2}
 DEPLOYMENTS = [
     "cycle/manual",
     "evaluate/manual",
+    "keep-telemetry/nightly",
     "package/manual",
     "prepare/manual",
     "release/manual",
