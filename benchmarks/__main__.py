@@ -6,7 +6,7 @@ python -m benchmarks [NAME …]
 import subprocess
 import sys
 
-BENCHMARKS = ("latency", "memory", "loop", "growth", "ingest", "overhead", "fleet")
+BENCHMARKS = ("latency", "memory", "loop", "growth", "ingest", "overhead", "fleet", "telemetry")
 
 
 def main() -> int:
