@@ -102,9 +102,7 @@ def _write(root: Path, table: Any, thing: str, numbers: tuple[int, ...], documen
     columns = {
         "window_start": pa.array([_text(start) for start in starts]),
         "window_end": pa.array([_text(end) for end in ends]),
-        "received_at": pa.array(
-            [end + timedelta(seconds=1) for end in ends], table.schema.field("received_at").type
-        ),
+        "received_at": pa.array(arrivals, table.schema.field("received_at").type),
         "message_id": pa.array(names),
         "payload": pa.array(
             encode({"thing": thing, "message_id": name, **documents[n % _DIFFERENT]}).decode()

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from backends.telemetry.schema import MILLIONTHS, SUMMARY_COLUMNS, WINDOWS
+from edge.contract import RESULTS_TOPIC, MessageError, parse_result
 from edge.distinct import DistinctPictures
 from edge.fields import read_instant
 from edge.statistics import FEATURES, Distribution, Summary
@@ -97,6 +98,17 @@ def window_of_payload(payload: str, thing: str, received_at: datetime) -> Row:
         return {**base, "problem": "thing: is not the thing that it was stored for"}
     body = {key: value for key, value in document.items() if key not in ("thing", "message_id")}
     return {**window_columns(body, received_at), **base}
+
+
+def result_of_payload(payload: str, _thing: str, received_at: datetime) -> Row:
+    """A row of `results`, of a message as it was stored; of another's, the message alone."""
+    base: Row = {"received_at": received_at, "message_id": _identifier(payload)}
+    try:
+        result = parse_result(payload.encode())
+    except (MessageError, RecursionError):
+        return base
+    told = ("image_id", "label", "score", "latency_ms", "model_version", "taken_at")
+    return {**base, "topic": RESULTS_TOPIC, **{name: getattr(result, name) for name in told}}
 
 
 def windows_table(rows: Sequence[Row]) -> Any:

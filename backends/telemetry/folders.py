@@ -6,6 +6,7 @@ file that is still there is passed over, and one that vanishes under a reader is
 compacted file, of which the rows that were read already are left out.
 """
 
+import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -62,6 +63,12 @@ def parts_of(path: Path) -> Mapping[str, Rows]:
             return _parts(stored)
     except (OSError, pa.ArrowInvalid):
         return {}
+
+
+def read_compacted(content: bytes) -> tuple[Any, Mapping[str, Rows]]:
+    """The rows of a compacted file, and where those of each message are. Raises ValueError."""
+    with parquet.ParquetFile(io.BytesIO(content)) as stored:
+        return stored.read(columns=["payload", "received_at"]), _parts(stored)
 
 
 def tables_of(
