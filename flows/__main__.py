@@ -17,6 +17,7 @@ import typer
 from backends.errors import EdgewardError, GateRefusedError
 from flows import (
     aws_commands,
+    baseline_commands,
     fleet_commands,
     operating_commands,
     telemetry_commands,
@@ -212,6 +213,7 @@ operating_commands.add_to(app, _command)
 fleet_commands.add_to(app, device, _command)
 aws_commands.add_to(app, _command)
 telemetry_commands.add_to(app, _command)
+baseline_commands.add_to(app, _command)
 app.command("public-model")(_command(public_model))
 
 

@@ -55,15 +55,19 @@ class StoredMessages:
 
     def stored(self, thing: str, since: str) -> Iterator[StoredMessage | Unusable]:
         """Messages of the day `since` and later; an object that is no message is told of."""
+        own, compacted = (set(self._folders(root, since)) for root in (self.root, self.compacted))
         with ThreadPoolExecutor(_AT_ONCE) as readers:
-            for day in self.days(since):
+            for day in sorted(own | compacted):
                 seen: set[str] = set()
+                vanished = False
                 for some in batched(self._objects(f"{self.root}{day}/thing={thing}/"), _AT_ONCE):
                     for found, messages in zip(some, readers.map(self.read, some), strict=True):
+                        vanished = vanished or not messages
                         if messages:
                             seen.add(found.name)
                         yield from messages
-                yield from self._compacted(f"{day}/thing={thing}/", seen)
+                if vanished or day in compacted:
+                    yield from self._compacted(f"{day}/thing={thing}/", seen)
 
     def windows(self, thing: str, since: str) -> Iterator[Any]:
         """The same as tables of WINDOWS."""

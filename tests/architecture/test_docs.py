@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from backends.settings import PROJECT, Settings
 from backends.telemetry.schema import SCHEMAS
+from backends.telemetry.schema import TABLES as COLUMNS_OF
 from edge.contract import DEFAULT_CONFIGURATION
 from edge.statistics import Summary
 from flows.__main__ import app
@@ -30,6 +31,7 @@ PAGES = [
     *sorted((PROJECT / "docs").rglob("*.md")),
 ]
 REFERENCE = (PROJECT / "docs" / "reference.md").read_text(encoding="utf-8")
+TELEMETRY = (PROJECT / "docs" / "telemetry.md").read_text(encoding="utf-8")
 GUIDE = (PROJECT / "docs" / "guide.md").read_text(encoding="utf-8")
 _CODE = re.compile(r"^```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"!?\[[^]]*\]\(([^)\s]+)\)")
@@ -224,10 +226,25 @@ def test_every_make_target_is_documented() -> None:
 
 def test_every_column_of_a_parquet_file_is_documented() -> None:
     stored = {name for schema in SCHEMAS.values() for name in schema.names}
-    text = section("Results, statistics, heartbeats, alerts")
+    text = section("Results, statistics, heartbeats, alerts") + TELEMETRY
 
     assert set(documented("Manifest")) == set(COLUMNS)
     assert [name for name in sorted(stored) if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize("table", list(COLUMNS_OF))
+def test_the_schema_of_a_table_is_documented_as_it_is(table: str) -> None:
+    text = TELEMETRY.partition(f"\n### {table.capitalize()}\n")[2].partition("\n#")[0]
+
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    assert rows == list(schema_rows(table))
+
+
+def schema_rows(table: str) -> Iterator[str]:
+    """The columns of a table as docs/telemetry.md lists them."""
+    for column in COLUMNS_OF[table]:
+        kind = str(column.type).replace("child 0, item: ", "").replace("element: ", "")
+        yield f"| `{column.name}` | {kind} | {column.meaning} |"
 
 
 def test_the_example_of_a_statistics_message_has_all_its_keys() -> None:

@@ -31,6 +31,7 @@ from tests.architecture.effects import (
     plans,
     settings,
     targets,
+    telemetry,
 )
 from tests.architecture.effects.effect import Effect
 from tests.jobs import test_hyperparameters as trained
@@ -38,6 +39,7 @@ from tests.jobs import test_hyperparameters as trained
 TABLES_OF_EFFECTS: dict[str, Mapping[str, Effect]] = {
     "settings": {
         **settings.EFFECTS,
+        **telemetry.EFFECTS,
         **aws_fleet.EFFECTS,
         **aws_jobs.EFFECTS,
         **aws_ops.EFFECTS,
