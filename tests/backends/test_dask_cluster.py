@@ -13,10 +13,13 @@ from backends.errors import BackendUnavailableError, JobError
 from backends.sources.driveway import DrivewaySource
 from backends.sources.plan import DrivewayPlan
 from backends.workers import Cluster, map_in_order
+from flows.keep_telemetry import keep_telemetry
 from tasks.data_preparation import prepare_lists
 from tasks.data_understanding import build_manifest
 from tasks.splitting import SplitPlan, split_pictures
+from tasks.telemetry.fleet import read_fleet
 from tests.dask_cluster import Running, dask_cluster
+from tests.tasks.windows import seen, store, stored
 
 pytestmark = pytest.mark.slow
 PICTURES = 100
@@ -82,6 +85,38 @@ def test_pictures_are_drawn_looked_at_and_prepared_there_as_they_are_here(
 
     assert len(made["here"]) > 2 * PICTURES
     assert made["there"] == made["here"]
+
+
+def test_a_fleets_windows_are_added_up_there_as_they_are_here(
+    running: Running, tmp_path: Path
+) -> None:
+    things = [f"hub-{number}" for number in range(9)]
+    for number, thing in enumerate(things):
+        store(tmp_path, seen(5, number), seen(5, number + 9, hour=1), thing=thing)
+    here = read_fleet(stored(tmp_path), tmp_path, things, 1)
+    began = busy(running)
+
+    there = read_fleet(stored(tmp_path), tmp_path, things, running.cluster)
+
+    assert busy(running) > began
+    assert there.things == here.things
+    assert there.together() == here.together()
+    assert there.windows == 18
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_the_tasks_of_keep_telemetry_run_there(
+    running: Running, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEWARD_DASK__ADDRESS", running.cluster.address)
+    for number in range(2):
+        store(home, seen(5, number, hour=number), name=str(number))
+    began = busy(running)
+
+    done = keep_telemetry()
+
+    assert (done.folders, done.files) == (1, 2)
+    assert busy(running) > began
 
 
 def test_a_cluster_whose_workers_are_killed_is_an_error_with_a_next_step(tmp_path: Path) -> None:
