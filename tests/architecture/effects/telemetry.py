@@ -27,7 +27,7 @@ def removed(folder: Path, table: str, days: int) -> list[str]:
 def drawn_by(folder: Path, address: str) -> str:
     """Who draws the pictures: this machine, or a cluster that is not there."""
     workers = Settings(home=folder, dask=DaskSettings(address=address)).workers
-    source = DrivewaySource(folder, DrivewayPlan(images=8), workers)
+    source = DrivewaySource(folder, DrivewayPlan(images=70), workers)
     if not address:
         source.fetch(lambda _done, _total: None)
         return "here"
