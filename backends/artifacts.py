@@ -318,3 +318,13 @@ class Reporting:
     heard: str = ""
     due: str = ""
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """What became of a folder of messages: `files` became one; `repeated` rows were there twice."""
+
+    folder: str
+    files: int
+    rows: int
+    repeated: int

@@ -17,6 +17,7 @@ from backends.local.objects import LocalObjects
 from backends.local.packer import LocalPacker
 from backends.local.predictor import LocalPredictor
 from backends.local.statistics import LocalStatistics
+from backends.local.telemetry import LocalKeeper
 from backends.local.trainer import LocalTrainer
 from backends.local.verifier import LocalVerifier
 from backends.local.wheels import LocalWheels
@@ -28,6 +29,7 @@ from backends.ports import (
     ObjectStore,
     RestorableFleet,
     StatisticsStore,
+    TelemetryKeeper,
     Tracker,
 )
 from backends.settings import PROJECT, Settings
@@ -190,6 +192,16 @@ def statistics_store(settings: Settings) -> StatisticsStore:
     from backends.aws.results_store import StoredMessages
 
     return StoredMessages(account, "statistics")
+
+
+def telemetry_keeper(settings: Settings) -> TelemetryKeeper:
+    """Who keeps the store of what devices reported small. Raises InvalidInputError (settings)."""
+    if settings.backend.kind == "local":
+        return LocalKeeper(settings.root / "cloud")
+    account = aws_account(settings)
+    from backends.aws.telemetry import S3Keeper
+
+    return S3Keeper(account)
 
 
 def results_source(settings: Settings, thing: str) -> "LocalFleet | StoredResults":

@@ -5,10 +5,12 @@ Progress is a callable `(done, total)`; `total` 0 means unknown. Log lines go to
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from backends.artifacts import (
+    Compacted,
     CompiledModel,
     ComponentVersion,
     Deployment,
@@ -254,6 +256,36 @@ class StatisticsStore(Protocol):
 
         One that cannot be read is told of, with the reason, and never stops the others.
         """
+        ...
+
+    def windows(self, thing: str, since: str) -> Iterator[Any]:
+        """The same as Arrow tables of backends.telemetry.schema.WINDOWS, some thousand rows each.
+
+        A row that counts for nothing says why (`problem`); Unusable for what cannot be read.
+        """
+        ...
+
+    def things(self, since: str) -> Sequence[str]:
+        """Who reported on the day `since` (empty: ever) or later, by name."""
+        ...
+
+
+class TelemetryKeeper(Protocol):
+    """Keeps the store of what devices reported small. Raises BackendUnavailableError, OSError.
+
+    Every method may be killed and repeated; what is read meanwhile and afterwards is the same.
+    """
+
+    def due(self, today: date) -> Sequence[str]:
+        """Folders of days before `today` (UTC) in which several files can become one."""
+        ...
+
+    def compact(self, folder: str) -> Compacted:
+        """Make one file of those in a folder."""
+        ...
+
+    def remove_old(self, keep_days: Mapping[str, int], today: date) -> Sequence[str]:
+        """Remove what arrived longer ago than its table's days; what was removed, day by day."""
         ...
 
 

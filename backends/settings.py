@@ -31,6 +31,7 @@ from backends.artifacts import Severity
 from backends.deployment_terms import JobConfiguration
 from backends.errors import InvalidInputError
 from backends.quiet_time import parse_quiet_time
+from backends.workers import Cluster, Workers
 
 PREFIX = "EDGEWARD_"
 PROJECT = Path(__file__).resolve().parents[1]
@@ -307,6 +308,36 @@ class NotifySettings(BaseModel):
         return self
 
 
+class TelemetrySettings(BaseModel):
+    """How long what devices reported is kept, in days since it arrived."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    results_days: int = Field(90, ge=2, description="Results, one a picture.")
+    statistics_days: int = Field(400, ge=7, description="Windows, which the monitor reads.")
+    heartbeats_days: int = Field(30, ge=2, description="Heartbeats, one a minute.")
+    alerts_days: int = Field(400, ge=2, description="Alerts.")
+    quarantine_days: int = Field(
+        30, ge=2, description="Messages that were set aside, and the counts of each day."
+    )
+
+    def by_table(self) -> dict[str, int]:
+        """Days by the name of the table."""
+        return {name.removesuffix("_days"): days for name, days in self.model_dump().items()}
+
+
+class DaskSettings(BaseModel):
+    """The cluster that looks at pictures and adds up windows, instead of processes here."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    address: str = Field(
+        "",
+        pattern=r"^$|^(tcp|tls|ws|wss)://.+:\d+$",
+        description="Of Dask's scheduler, as in tcp://127.0.0.1:8786; empty: no cluster.",
+    )
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -323,6 +354,13 @@ class Settings(BaseSettings):
     mlflow: MlflowSettings = MlflowSettings()
     prefect: PrefectSettings = PrefectSettings()
     notify: NotifySettings = NotifySettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+    dask: DaskSettings = DaskSettings()
+
+    @property
+    def workers(self) -> Workers:
+        """Who looks at pictures and adds up windows."""
+        return Cluster(self.dask.address) if self.dask.address else self.backend.workers
 
     @property
     def root(self) -> Path:
@@ -337,6 +375,8 @@ GROUPS: dict[str, type[BaseModel]] = {
     "mlflow": MlflowSettings,
     "prefect": PrefectSettings,
     "notify": NotifySettings,
+    "telemetry": TelemetrySettings,
+    "dask": DaskSettings,
 }
 
 

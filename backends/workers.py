@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 
 from backends.errors import JobError
 
@@ -17,10 +18,24 @@ _AHEAD = 3  # chunks per worker that may be under way or finished and not yet ta
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A Dask cluster, by the address of its scheduler.
+
+    Its workers have this project installed, and see the same files below the same paths.
+    """
+
+    address: str
+
+
+type Workers = int | Cluster
+"""How many processes of this machine (0: one per core), or the cluster that does the work."""
+
+
 def map_in_order[Item, Result](
     function: Callable[[Item], Result],
     items: Iterable[Item],
-    workers: int,
+    workers: Workers,
     *,
     what: str,
     chunk: int = 16,
@@ -28,11 +43,18 @@ def map_in_order[Item, Result](
 ) -> Generator[Result]:
     """Yield `function(item)` for every item, in order, computed by `workers` processes.
 
-    `workers` 0 means one per core; 1 computes here. At most a few chunks are under way, whatever
-    the number of items. Close the iterator (contextlib.closing) to end the workers early; they
-    also end with this process, however it ends. `preload` names modules that workers need.
-    Raises what `function` raises, and JobError(`what`) if a worker was killed.
+    `workers` 0 means one per core; 1 computes here; a Cluster computes there. At most a few chunks
+    are under way, whatever the number of items. Close the iterator (contextlib.closing) to end the
+    workers early; they also end with this process, however it ends. `preload` names modules that
+    workers need.
+    Raises what `function` raises, and JobError(`what`) if a worker was killed; with a Cluster, also
+    BackendUnavailableError.
     """
+    if isinstance(workers, Cluster):
+        from backends.dask_cluster import map_on_cluster
+
+        yield from map_on_cluster(function, items, workers, what=what, chunk=chunk)
+        return
     count = workers or os.cpu_count() or 1
     if count == 1:
         yield from map(function, items)
@@ -44,7 +66,7 @@ def map_in_order[Item, Result](
     waiting: deque[Future[list[Result]]] = deque()
     try:
         for batch in itertools.batched(items, chunk):
-            waiting.append(pool.submit(_apply, function, batch))
+            waiting.append(pool.submit(apply_to_each, function, batch))
             if len(waiting) >= count * _AHEAD:
                 yield from waiting.popleft().result()
         while waiting:
@@ -55,9 +77,10 @@ def map_in_order[Item, Result](
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _apply[Item, Result](
+def apply_to_each[Item, Result](
     function: Callable[[Item], Result], batch: tuple[Item, ...]
 ) -> list[Result]:
+    """What a worker does with a chunk."""
     return [function(item) for item in batch]
 
 

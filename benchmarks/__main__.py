@@ -6,7 +6,10 @@ python -m benchmarks [NAME …]
 import subprocess
 import sys
 
-BENCHMARKS = ("latency", "memory", "loop", "growth", "ingest", "overhead", "fleet", "false_alarms")
+BENCHMARKS = (
+    *("latency", "memory", "loop", "growth", "ingest", "overhead", "fleet"),
+    *("telemetry", "false_alarms"),
+)
 
 
 def main() -> int:

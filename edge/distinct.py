@@ -43,9 +43,21 @@ class DistinctPictures:
         both.unnamed = self.unnamed + other.unnamed
         return both
 
+    def bits(self) -> bytes:
+        """The bits, most significant first."""
+        return self._bits.to_bytes(BITS // 8, "big")
+
     def sketch(self) -> str:
         """The bits as text (base64)."""
-        return base64.b64encode(self._bits.to_bytes(BITS // 8, "big")).decode()
+        return base64.b64encode(self.bits()).decode()
+
+    @classmethod
+    def of_bits(cls, bits: bytes, unnamed: int) -> "DistinctPictures":
+        """What `bits` gave, with what had no name."""
+        made = cls()
+        made._bits = int.from_bytes(bits, "big")
+        made.unnamed = unnamed
+        return made
 
     @classmethod
     def read(cls, sketch: Any, unnamed: int, field: str) -> "DistinctPictures":
@@ -56,7 +68,4 @@ class DistinctPictures:
             content = b""
         if len(content) != BITS // 8:
             raise ValueError(f"{field}: must be {BITS} bits in base64")
-        read = cls()
-        read._bits = int.from_bytes(content, "big")
-        read.unnamed = unnamed
-        return read
+        return cls.of_bits(content, unnamed)

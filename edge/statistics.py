@@ -107,6 +107,25 @@ class Distribution:
             "max": None if self._high is None else self._high / _MILLIONTHS,
         }
 
+    def parts(self) -> Tuple[List[int], int, int, Optional[int], Optional[int]]:
+        """Bins; sum, sum of squares, least and greatest value in whole millionths: all of it."""
+        return list(self.bins), self._total, self._squares, self._low, self._high
+
+    @classmethod
+    def of_parts(
+        cls, bins: List[int], total: int, squares: int, low: Optional[int], high: Optional[int]
+    ) -> "Distribution":
+        """What `parts` gave (not checked: it comes from a message that was)."""
+        made = cls()
+        made.bins, made._total, made._squares, made._low, made._high = (
+            bins,
+            total,
+            squares,
+            low,
+            high,
+        )
+        return made
+
     @classmethod
     def from_dict(cls, document: Any, field: str) -> "Distribution":
         """Read what `to_dict` wrote; a ValueError names the `field` that is wrong."""

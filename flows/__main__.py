@@ -15,11 +15,13 @@ import typer
 from backends.errors import EdgewardError, GateRefusedError
 from flows import (
     aws_commands,
+    baseline_commands,
     completion,
     fleet_commands,
     label_commands,
     operating_commands,
     retrain_commands,
+    telemetry_commands,
     variant_commands,
 )
 from flows.alert_commands import alerts
@@ -252,6 +254,8 @@ app.command()(_command(doctor))
 operating_commands.add_to(app, _command)
 fleet_commands.add_to(app, device, _command)
 aws_commands.add_to(app, _command)
+telemetry_commands.add_to(app, _command)
+baseline_commands.add_to(app, _command)
 app.command("public-model")(_command(public_model))
 
 

@@ -173,7 +173,7 @@ def begin(plan: CyclePlan, settings: Settings, run: Run) -> Cycle:
 def understand_data(this: Cycle) -> Dataset:
     """CRISP-DM 2: ingest, and validate against what was last accepted."""
     plan, run = this.plan, this.run
-    workers = this.settings.backend.workers
+    workers = this.settings.workers
     source: Source = parse_source(plan.data, this.home, plan.driveway, workers)
     if plan.collected:
         source = CollectedSource(source, this.collected, this.home, new_classes(plan.targets))
@@ -200,7 +200,7 @@ def prepare(this: Cycle, dataset: Dataset) -> tuple[Split, PackedData]:
     this.pass_gates(check_leakage(dataset, split))
     width, height = plan.training.width, plan.training.height
     with stage(run, "pack"):
-        cache, workers = this.home / "cache", this.settings.backend.workers
+        cache, workers = this.home / "cache", this.settings.workers
         job = job_name("pack", dataset.fingerprint, plan.split, split.fingerprint, width, height)
         lists = prepare_pictures(
             dataset, split, width, height, cache, cache / "lists" / job, workers

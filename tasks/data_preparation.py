@@ -11,7 +11,7 @@ from prefect import get_run_logger, task
 from backends.artifacts import Dataset, Gate, PackedData, Split
 from backends.files import replace_file
 from backends.ports import Packer, Progress
-from backends.workers import map_in_order
+from backends.workers import Workers, map_in_order
 from tasks.held_out import open_ledger
 from tasks.leakage import judge_leakage
 from tasks.preparing import Preparation, prepare_file
@@ -30,7 +30,7 @@ def prepare_lists(
     height: int,
     cache: Path,
     into: Path,
-    workers: int,
+    workers: Workers,
     progress: Progress,
 ) -> Path:
     """Write every picture of a split at the model's size, and the lists that the packer reads.
@@ -85,7 +85,7 @@ def prepare_pictures(
     height: int,
     cache: Path,
     into: Path,
-    workers: int = 0,
+    workers: Workers = 0,
 ) -> Path:
     """Bring the pictures to the model's size; return the folder of lists for the packer."""
     return prepare_lists(
@@ -116,7 +116,7 @@ def _prepare(
     rows: list[dict[str, Any]],
     root: Path,
     preparation: Preparation,
-    workers: int,
+    workers: Workers,
     progress: Progress,
 ) -> None:
     missing = [

@@ -12,7 +12,7 @@ from prefect import get_run_logger, task
 from backends.artifacts import Dataset, Pictures
 from backends.errors import InvalidInputError
 from backends.ports import Progress, Source
-from backends.workers import map_in_order
+from backends.workers import Workers, map_in_order
 from tasks.ingest_cache import IngestCache, open_cache
 from tasks.manifest import COLUMNS, PictureFile, describe, look_at, picture_files
 from tasks.progress import log_progress
@@ -23,7 +23,7 @@ _WORTH_A_POOL = 64  # files; starting processes takes as long as reading these
 
 
 def build_manifest(
-    pictures: Pictures, cache: Path, into: Path, workers: int, progress: Progress
+    pictures: Pictures, cache: Path, into: Path, workers: Workers, progress: Progress
 ) -> Dataset:
     """Look once at every file of a source and write `<into>/manifest.parquet`, sorted by path.
 
@@ -60,7 +60,7 @@ def fingerprint(pairs: list[tuple[str, str]]) -> str:
 
 
 @task(**CALLS_BACKEND, task_run_name="ingest pictures")
-def ingest_pictures(source: Source, cache: Path, into: Path, workers: int = 0) -> Dataset:
+def ingest_pictures(source: Source, cache: Path, into: Path, workers: Workers = 0) -> Dataset:
     """Fetch a source's pictures and write their manifest."""
     pictures = source.fetch(log_progress("fetching"))
     dataset = build_manifest(pictures, cache, into, workers, log_progress("ingesting"))
@@ -71,7 +71,7 @@ def ingest_pictures(source: Source, cache: Path, into: Path, workers: int = 0) -
 
 
 def _look_at_new_files(
-    root: Path, known: IngestCache, workers: int, total: int, progress: Progress
+    root: Path, known: IngestCache, workers: Workers, total: int, progress: Progress
 ) -> None:
     """Fill the cache with the rows that it lacks."""
     missing = sum(1 for _ in _new_files(root, known))

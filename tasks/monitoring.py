@@ -56,9 +56,9 @@ def read_unjudged(store: StatisticsStore, home: Path, scope: Scope) -> tuple[New
             windows=tuple(
                 window
                 for window in one.windows
-                if window.key in judged or window.summary.model_version not in done
+                if window.key.hex() in judged or window.summary.model_version not in done
             ),
-            skipped_keys={key: at for key, at in one.skipped_keys.items() if key in judged},
+            skipped_keys={key: at for key, at in one.skipped_keys.items() if key.hex() in judged},
         )
         _move_cursor(cursors(home, scope), settled, frozenset(done))
     return read_scope(store, home, scope)
@@ -185,16 +185,18 @@ def remember_windows(
 
 def _counted(found: NewWindows, judged: frozenset[str]) -> list[Window]:
     """Windows that the last look counted, although the cursor does not know it."""
-    return [window for window in found.windows if window.key in judged]
+    return [window for window in found.windows if window.key.hex() in judged]
 
 
 def _keys(found: Sequence[NewWindows], model_versions: Set[str]) -> Iterator[str]:
     """What names everything that a look has counted."""
     for one in found:
         yield from (
-            window.key for window in one.windows if window.summary.model_version in model_versions
+            window.key.hex()
+            for window in one.windows
+            if window.summary.model_version in model_versions
         )
-        yield from one.skipped_keys
+        yield from (key.hex() for key in one.skipped_keys)
 
 
 def _move_cursor(home: Path, found: NewWindows, model_versions: frozenset[str]) -> None:

@@ -1,7 +1,10 @@
 """Reads what topic rules stored in S3: one object a message, listed by date and thing.
 
 Keys are `<prefix>/<table>/date=YYYY-MM-DD/thing=NAME/<milliseconds>-<uuid>.json`: the moment of
-arrival is in the name. A page of the listing is held at a time, and few bodies.
+arrival is in the name. A page of the listing is held at a time, and few bodies. Messages of days
+that are over may have become rows of `<prefix>/telemetry/<table>/date=…/thing=…/*.parquet`
+(backends/aws/telemetry.py), each of which names the objects that it replaces: those are read last,
+and of them only what was not seen as an object.
 """
 
 import contextlib
@@ -19,12 +22,16 @@ from backends.aws.account import Account
 from backends.aws.faults import missing, told
 from backends.moments import parse_moment
 from backends.results import as_told
+from backends.telemetry.athena import FOLDER
+from backends.telemetry.flattening import window_of_payload, windows_table
+from backends.telemetry.folders import read_compacted
 from edge.contract import MessageError, parse_result
 
 MAX_BYTES = 128 * 1024
 """What IoT Core takes as one message."""
 _AT_ONCE = 8
 _PAGE = 1000
+_ROWS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +50,85 @@ class StoredMessages:
     def __init__(self, account: Account, table: str) -> None:
         self._account = account
         self._bucket = account.settings.bucket
-        self._root = f"{account.settings.prefix}/{table}/"
+        self.root = f"{account.settings.prefix}/{table}/"
+        self.compacted = f"{account.settings.prefix}/{FOLDER}/{table}/"
 
     def stored(self, thing: str, since: str) -> Iterator[StoredMessage | Unusable]:
         """Messages of the day `since` and later; an object that is no message is told of."""
+        own, compacted = (set(self._folders(root, since)) for root in (self.root, self.compacted))
         with ThreadPoolExecutor(_AT_ONCE) as readers:
-            for day in self._days(since):
-                for some in batched(self._objects(f"{day}thing={thing}/"), _AT_ONCE):
-                    for messages in readers.map(self._read, some):
+            for day in sorted(own | compacted):
+                seen: set[str] = set()
+                vanished = False
+                for some in batched(self._objects(f"{self.root}{day}/thing={thing}/"), _AT_ONCE):
+                    for found, messages in zip(some, readers.map(self.read, some), strict=True):
+                        vanished = vanished or not messages
+                        if messages:
+                            seen.add(found.name)
                         yield from messages
+                if vanished or day in compacted:
+                    yield from self._compacted(f"{day}/thing={thing}/", seen)
 
-    def _days(self, since: str) -> Iterator[str]:
+    def windows(self, thing: str, since: str) -> Iterator[Any]:
+        """The same as tables of WINDOWS."""
+        for some in batched(self.stored(thing, since), _ROWS):
+            yield from (one for one in some if isinstance(one, Unusable))
+            rows = [
+                window_of_payload(one.payload, thing, parse_moment(one.received_at))
+                for one in some
+                if isinstance(one, StoredMessage)
+            ]
+            if rows:
+                yield windows_table(rows)
+
+    def things(self, since: str) -> Sequence[str]:
+        """Whose messages there are of the day `since` and later."""
+        found = set()
+        for day in self.days(since):
+            for root in (self.root, self.compacted):
+                for folder in self._folders(f"{root}{day}/"):
+                    found.add(folder.removeprefix("thing="))
+        return sorted(found)
+
+    def days(self, since: str = "") -> list[str]:
         """The folders of the days, without what is in them."""
-        start = f"{self._root}date={since}" if since else ""
-        for page in self._pages(self._root, Delimiter="/", StartAfter=start):
+        days = {day for root in (self.root, self.compacted) for day in self._folders(root, since)}
+        return sorted(days)
+
+    def _folders(self, prefix: str, since: str = "") -> Iterator[str]:
+        start = f"{prefix}date={since}" if since else ""
+        for page in self._pages(prefix, Delimiter="/", StartAfter=start):
             for folder in page.get("CommonPrefixes", ()):
-                yield folder["Prefix"]
+                yield folder["Prefix"].removeprefix(prefix).rstrip("/")
+
+    def _compacted(self, folder: str, seen: set[str]) -> Iterator[StoredMessage | Unusable]:
+        """What is left of a day in compacted objects; `seen` names what was read already."""
+        for found in self._objects(f"{self.compacted}{folder}"):
+            body = self._body(found)
+            if body is None:
+                continue
+            try:
+                rows, parts = read_compacted(body)
+            except (OSError, ValueError, KeyError) as error:
+                yield Unusable(f"{found.name} is no compacted file ({type(error).__name__})")
+                continue
+            for name, part in parts.items():
+                if name not in seen:
+                    seen.add(name)
+                    for row in rows.slice(part.start, part.length).to_pylist():
+                        yield StoredMessage(row["payload"], row["received_at"].isoformat())
+
+    def own_folders(self, day: str) -> list[str]:
+        """The things that have messages of a day which are objects of their own."""
+        return list(self._folders(f"{self.root}{day}/"))
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Of all that lies below a prefix."""
+        return (found.key for found in self._objects(prefix))
+
+    def objects(self, day: str, thing: str) -> list[_Found]:
+        """The messages of a day and thing that are objects of their own."""
+        return list(self._objects(f"{self.root}{day}/thing={thing}/"))
 
     def _objects(self, prefix: str) -> Iterator[_Found]:
         for page in self._pages(prefix):
@@ -71,23 +141,29 @@ class StoredMessages:
         with told("s3", "ListBucket", f"s3://{self._bucket}/{prefix}"):
             yield from pages.paginate(**asked, PaginationConfig={"PageSize": _PAGE})
 
-    def _read(self, found: _Found) -> Sequence[StoredMessage | Unusable]:
+    def read(self, found: _Found) -> Sequence[StoredMessage | Unusable]:
         """The message; nothing where it was removed since it was listed."""
         arrival = _arrival(found.name)
         if not arrival or found.size > MAX_BYTES:
             return (Unusable(f"{found.name} is no message of a device"),)
+        body = self._body(found)
+        if body is None:
+            return ()
+        try:
+            return (StoredMessage(body.decode(), arrival),)
+        except UnicodeDecodeError:
+            return (Unusable(f"{found.name} is no text"),)
+
+    def _body(self, found: _Found) -> bytes | None:
         with told("s3", "GetObject", f"s3://{self._bucket}/{found.key}"):
             try:
                 answer = self._account.client("s3").get_object(Bucket=self._bucket, Key=found.key)
             except ClientError as error:
                 if missing(error):
-                    return ()
+                    return None
                 raise
             body: bytes = answer["Body"].read()
-        try:
-            return (StoredMessage(body.decode(), arrival),)
-        except UnicodeDecodeError:
-            return (Unusable(f"{found.name} is no text"),)
+        return body
 
 
 class StoredResults:

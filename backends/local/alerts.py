@@ -16,28 +16,26 @@ class AlertReader:
         self._folder = folder
         self._thing = thing
         self._since = since or datetime.now(UTC) - timedelta(days=1)
-        self._seen: set[Path] = set()
+        self._seen: dict[Path, set[str]] = {}
 
     def news(self) -> Sequence[dict[str, Any]]:
         """The messages that arrived since the last call, by arrival."""
-        from backends.local.cloud.tables import read_file
+        from backends.telemetry.rows import rows_of
 
         rows: list[dict[str, Any]] = []
-        for path in self._files():
-            if path not in self._seen:
-                self._seen.add(path)
-                rows += read_file(path).to_pylist()
+        for folder in self._folders():
+            rows += rows_of(folder, self._seen.setdefault(folder, set()))
         rows = sorted(
             (row for row in rows if row["received_at"] > self._since),
             key=lambda row: row["received_at"],
         )
         return [alert for row in rows for alert in _message(row)]
 
-    def _files(self) -> Iterator[Path]:
+    def _folders(self) -> Iterator[Path]:
         first = self._since.astimezone(UTC).date().isoformat()
         for day in sorted(self._folder.glob("date=*")):
             if day.name.removeprefix("date=") >= first:
-                yield from sorted(day.glob(f"thing={self._thing or '*'}/[!.]*.parquet"))
+                yield from sorted(day.glob(f"thing={self._thing or '*'}"))
 
 
 def _message(row: dict[str, Any]) -> Iterator[dict[str, Any]]:

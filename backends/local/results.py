@@ -10,6 +10,7 @@ from typing import Any
 
 from backends.artifacts import DeviceResult
 from backends.moments import parse_moment
+from backends.telemetry.rows import rows_of
 
 POLL_SECONDS = 0.2
 
@@ -21,7 +22,7 @@ class ResultReader:
         self._folder = folder
         self._thing = thing
         self._since = parse_moment(since)
-        self._seen: set[Path] = set()
+        self._seen: dict[Path, set[str]] = {}
         self._rows: list[dict[str, Any]] = []
 
     def wait(self, count: int, timeout: float) -> Sequence[DeviceResult]:
@@ -35,19 +36,15 @@ class ResultReader:
         return tuple(_result(row) for row in rows[:count])
 
     def _look(self) -> None:
-        from backends.local.cloud.tables import read_file
+        for folder in self._folders():
+            rows = rows_of(folder, self._seen.setdefault(folder, set()))
+            self._rows += [row for row in rows if row["received_at"] > self._since]
 
-        for path in self._files():
-            if path not in self._seen:
-                self._seen.add(path)
-                rows = read_file(path).to_pylist()
-                self._rows += [row for row in rows if row["received_at"] > self._since]
-
-    def _files(self) -> Iterator[Path]:
+    def _folders(self) -> Iterator[Path]:
         first = (self._since - timedelta(days=1)).date().isoformat()
         for day in sorted(self._folder.glob("date=*")):
             if day.name.removeprefix("date=") >= first:
-                yield from sorted((day / f"thing={self._thing}").glob("[!.]*.parquet"))
+                yield from sorted(day.glob(f"thing={self._thing}"))
 
 
 def _result(row: dict[str, Any]) -> DeviceResult:

@@ -10,16 +10,17 @@ from backends.errors import InvalidInputError
 if TYPE_CHECKING:
     from backends.ports import Source
     from backends.sources.plan import DrivewayPlan
+    from backends.workers import Workers
 
 FORMS = "driveway, folder:PATH, caltech256, caltech256:URL or recordio:PATH"
 
 
 def parse_source(
-    text: str, home: Path, plan: DrivewayPlan | None = None, workers: int = 0
+    text: str, home: Path, plan: DrivewayPlan | None = None, workers: Workers = 0
 ) -> Source:
     """Make the source that `text` names; what it fetches is kept below `<home>/sources`.
 
-    `plan` says what `driveway` draws, with `workers` processes (0: one per core).
+    `plan` says what `driveway` draws, with `workers` as in map_in_order.
     Raises InvalidInputError for any other text.
     """
     kind, _, rest = text.partition(":")

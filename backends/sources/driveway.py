@@ -14,7 +14,7 @@ from random import Random
 from backends.artifacts import Pictures
 from backends.ports import Progress
 from backends.sources.plan import CLASSES, NEW_CLASS, DrivewayPlan
-from backends.workers import map_in_order
+from backends.workers import Workers, map_in_order
 
 _VERSION = 1  # raise it when the same plan would draw other pictures
 _NEW_SHARE = 0.25  # of the pictures, at full strength, show the new class
@@ -23,7 +23,7 @@ _NEW_SHARE = 0.25  # of the pictures, at full strength, show the new class
 class DrivewaySource:
     """Draws into `<home>/sources/driveway-<plan>/<class>/NNNNN.jpg`, once per plan."""
 
-    def __init__(self, home: Path, plan: DrivewayPlan, workers: int = 0) -> None:
+    def __init__(self, home: Path, plan: DrivewayPlan, workers: Workers = 0) -> None:
         self._home = home
         self._plan = plan
         self._workers = workers
@@ -57,7 +57,7 @@ def picture(plan: DrivewayPlan, number: int, label: str) -> bytes:
     return encode(draw(label, rng, Taking(plan.drift, plan.drift_strength)), rng)
 
 
-def _draw_all(root: Path, plan: DrivewayPlan, workers: int, progress: Progress) -> None:
+def _draw_all(root: Path, plan: DrivewayPlan, workers: Workers, progress: Progress) -> None:
     """Draw into a folder beside `root`, which takes the name when it is complete."""
     root.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))

@@ -10,13 +10,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 from backends.artifacts import Predictions
 from backends.errors import InvalidInputError
 from backends.files import replace_file
-from edge.statistics import PICTURE_FEATURES, Summary
+from edge.statistics import PICTURE_FEATURES, Summary, merge
 from tasks.accepted_data import read_manifest
 from tasks.origins import SOURCE, origin_of
 
@@ -49,6 +50,11 @@ class Baseline:
     model_version: str
     classes: tuple[str, ...]
     regimes: tuple[Regime, ...]
+
+    @property
+    def together(self) -> Summary:
+        """All regimes as one, by their numbers of pictures."""
+        return reduce(merge, (regime.summary for regime in self.regimes))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; quantiles stand beside the histograms, for people."""

@@ -14,8 +14,9 @@ import pytest
 import typer
 from pydantic import BaseModel
 
-from backends.local.cloud.tables import SCHEMAS
 from backends.settings import PROJECT, Settings
+from backends.telemetry.schema import SCHEMAS
+from backends.telemetry.schema import TABLES as COLUMNS_OF
 from edge.alert_rules import DEFAULTS
 from edge.contract import DEFAULT_CONFIGURATION, result_message, statistics_message
 from edge.health import health
@@ -39,6 +40,7 @@ PAGES = [
 REFERENCE = PROJECT / "docs" / "reference"
 BY_NAME = {"targets", "versions", "data_findings"}
 """Sections of the run record whose keys are those of another table, or are held elsewhere."""
+TELEMETRY = (PROJECT / "docs" / "telemetry.md").read_text(encoding="utf-8")
 _CODE = re.compile(r"^```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"!?\[[^]]*\]\(([^)\s]+)\)")
 _PLACEHOLDER = re.compile(r"…|<[a-z-]+>|\bNAME\b|\bPATH\b|\bGATE\b")
@@ -268,10 +270,25 @@ def test_every_make_target_is_documented() -> None:
 
 def test_every_column_of_a_parquet_file_is_documented() -> None:
     stored = {name for schema in SCHEMAS.values() for name in schema.names}
-    text = section("files.md", "Results, statistics, heartbeats, alerts")
+    text = section("files.md", "Results, statistics, heartbeats, alerts") + TELEMETRY
 
     assert set(documented("files.md", "Manifest")) == set(COLUMNS)
     assert [name for name in sorted(stored) if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize("table", list(COLUMNS_OF))
+def test_the_schema_of_a_table_is_documented_as_it_is(table: str) -> None:
+    text = TELEMETRY.partition(f"\n### {table.capitalize()}\n")[2].partition("\n#")[0]
+
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    assert rows == list(schema_rows(table))
+
+
+def schema_rows(table: str) -> Iterator[str]:
+    """The columns of a table as docs/telemetry.md lists them."""
+    for column in COLUMNS_OF[table]:
+        kind = str(column.type).replace("child 0, item: ", "").replace("element: ", "")
+        yield f"| `{column.name}` | {kind} | {column.meaning} |"
 
 
 def test_every_field_of_a_result_is_documented_and_shown() -> None:

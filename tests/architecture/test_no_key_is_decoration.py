@@ -36,6 +36,7 @@ from tests.architecture.effects import (
     retraining,
     settings,
     targets,
+    telemetry,
 )
 from tests.architecture.effects.effect import Effect
 from tests.jobs import test_hyperparameters as trained
@@ -43,6 +44,7 @@ from tests.jobs import test_hyperparameters as trained
 TABLES_OF_EFFECTS: dict[str, Mapping[str, Effect]] = {
     "settings": {
         **settings.EFFECTS,
+        **telemetry.EFFECTS,
         **aws_fleet.EFFECTS,
         **aws_jobs.EFFECTS,
         **aws_ops.EFFECTS,

@@ -11,8 +11,9 @@ from pyarrow import parquet
 
 from backends.local.cloud.quarantine import Quarantine
 from backends.local.cloud.rules import MalformedError, apply
-from backends.local.cloud.tables import SCHEMAS, Tables, read_file
+from backends.local.cloud.tables import Tables, read_file
 from backends.local.results import ResultReader
+from backends.telemetry.schema import SCHEMAS
 from edge.contract import encode, result_message, statistics_message, statistics_topic
 from edge.statistics import Summary
 
@@ -201,12 +202,12 @@ def test_what_is_set_aside_says_why_and_stays_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("backends.local.cloud.quarantine.MAX_BYTES", 1000)
-    quarantine = Quarantine(tmp_path / "quarantine.jsonl")
+    quarantine = Quarantine(tmp_path)
 
     for _ in range(50):
         quarantine.add(TOPIC, b"\xff" * 100, "not JSON", NOW)
 
-    entry = json.loads((tmp_path / "quarantine.jsonl").read_text().splitlines()[0])
+    entry = json.loads((tmp_path / "2026-11-22.jsonl").read_text().splitlines()[0])
     assert (entry["topic"], entry["reason"], entry["bytes"]) == (TOPIC, "not JSON", 100)
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 4000
 

@@ -41,6 +41,7 @@ DEPLOYMENTS = [
     "collect/on-drift",
     "cycle/manual",
     "evaluate/manual",
+    "keep-telemetry/nightly",
     "notify/on-event",
     "package/manual",
     "prepare/manual",

@@ -26,12 +26,13 @@ from backends.local.cloud.examples import TOPIC_FILTER as EXAMPLES
 from backends.local.cloud.examples import ExampleCollector
 from backends.local.cloud.passwords import Passwords
 from backends.local.cloud.quarantine import Quarantine
-from backends.local.cloud.rules import RULES, MalformedError, apply
+from backends.local.cloud.rules import RULES, MalformedError, Stored, apply, publisher
 from backends.local.cloud.tables import Tables
 from backends.local.files import write_json
 from backends.local.mqtt import Broker, MqttLink
 from backends.local.topics import matches
 from backends.settings import MqttSettings, Settings
+from backends.telemetry.arrivals import Arrivals
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +50,8 @@ class CloudSide:
         self._settings = settings
         self._tables = Tables(folder)
         self._examples = ExampleCollector(folder)
-        self._quarantine = Quarantine(folder / "quarantine.jsonl")
+        self._quarantine = Quarantine(folder / "quarantine")
+        self._arrivals = Arrivals(folder / "arrivals")
         self._endpoint = folder / "endpoint.json"
 
     async def run(self) -> None:
@@ -80,6 +82,7 @@ class CloudSide:
             await asyncio.wait([connecting, deploying, publishing])
             if own is not None:
                 await own.shutdown()
+            self._arrivals.flush(datetime.now(UTC), at_once=True)
             self._tables.close()
 
     def _client_id(self) -> str:
@@ -120,17 +123,28 @@ class CloudSide:
             if matches(EXAMPLES, topic):
                 self._examples.receive(topic, payload)
             else:
-                self._tables.add(apply(topic, payload, now))
+                self._store(apply(topic, payload, now), now)
         except MalformedError as error:
-            self._quarantine.add(topic, payload, str(error), now)
+            self._set_aside(topic, payload, str(error), error.kind, now)
         except Exception as error:
             logger.exception("a message on %s", topic)
-            self._quarantine.add(topic, payload, f"a fault of the rules: {error}", now)
+            self._set_aside(topic, payload, f"a fault of the rules: {error}", "fault", now)
+
+    def _store(self, stored: Stored, now: datetime) -> None:
+        if self._tables.add(stored):
+            self._arrivals.stored(stored.table, stored.row, now)
+        else:
+            self._arrivals.repeated(stored.row["thing"], now)
+
+    def _set_aside(self, topic: str, payload: bytes, reason: str, kind: str, now: datetime) -> None:
+        self._arrivals.set_aside(publisher(topic), kind, now)
+        self._quarantine.add(topic, payload, reason, now)
 
     async def _keep_flushing(self) -> None:
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
             try:
+                self._arrivals.flush(datetime.now(UTC))
                 self._tables.flush()
             except OSError as error:
                 logger.warning("the tables cannot be written, they wait: %s", error)

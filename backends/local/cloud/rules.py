@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from backends.local.topics import matches
+from backends.telemetry.flattening import window_columns
 from edge.contract import THING_NAME, MessageError, parse_result, parse_statistics
 
 UNKNOWN_THING = "unknown"
@@ -17,7 +18,11 @@ Row = dict[str, Any]
 
 
 class MalformedError(ValueError):
-    """A message that no rule can make a row of; says why."""
+    """A message that no rule can make a row of; says why. `kind` is what it is counted as."""
+
+    def __init__(self, reason: str, kind: str = "malformed") -> None:
+        super().__init__(reason)
+        self.kind = kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +31,7 @@ class Rule:
 
     table: str
     topic_filter: str
-    read: Callable[[str, bytes], Row]
+    read: Callable[[str, bytes, datetime], Row]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +47,29 @@ def apply(topic: str, payload: bytes, received_at: datetime) -> Stored:
     """Raises MalformedError."""
     rule = next((rule for rule in RULES if matches(rule.topic_filter, topic)), None)
     if rule is None:
-        raise MalformedError("no rule is for this topic")
+        raise MalformedError("no rule is for this topic", "no rule")
     if len(payload) > MAX_PAYLOAD:
         raise MalformedError(f"the message has {len(payload)} bytes; {MAX_PAYLOAD} are allowed")
     try:
-        row = rule.read(topic, payload)
+        row = rule.read(topic, payload, received_at)
     except (MessageError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedError(str(error)) from error
     if not re.fullmatch(THING_NAME, row["thing"]):
-        raise MalformedError(f"{row['thing']!r} is no thing's name")
+        raise MalformedError(f"{row['thing']!r} is no thing's name", "wrong thing")
     row["received_at"] = received_at
     identifier = row.get("message_id") or ""
     key = f"{rule.table}/{row['thing']}/{identifier}" if identifier else ""
     return Stored(rule.table, row, key)
 
 
-def _result(topic: str, payload: bytes) -> Row:
+def publisher(topic: str) -> str:
+    """Whose topic it is, where it says so."""
+    if matches("edgeward/+/#", topic) and re.fullmatch(THING_NAME, _thing_of(topic)):
+        return _thing_of(topic)
+    return UNKNOWN_THING
+
+
+def _result(topic: str, payload: bytes, _received_at: datetime) -> Row:
     message = _object(payload)
     if "thing" not in message:
         return _public_result(topic, message, payload)
@@ -95,24 +107,20 @@ def _public_result(topic: str, message: Mapping[str, Any], payload: bytes) -> Ro
     }
 
 
-def _statistics(topic: str, payload: bytes) -> Row:
+def _statistics(topic: str, payload: bytes, received_at: datetime) -> Row:
     message = parse_statistics(payload)
     thing = _thing_of(topic)
     if message.thing != thing:
-        raise MalformedError(f"thing: {message.thing!r} publishes as {thing!r}")
-    window = message.summary.get("window")
-    window = window if isinstance(window, dict) else {}
+        raise MalformedError(f"thing: {message.thing!r} publishes as {thing!r}", "wrong thing")
     return {
+        **window_columns(message.summary, received_at),
         "thing": thing,
-        "model_version": _text(message.summary, "model_version"),
-        "window_start": _text(window, "start"),
-        "window_end": _text(window, "end"),
         "message_id": message.message_id,
         "payload": payload.decode(),
     }
 
 
-def _event(topic: str, payload: bytes) -> Row:
+def _event(topic: str, payload: bytes, _received_at: datetime) -> Row:
     message = _object(payload)
     return {
         "thing": _thing_of(topic),

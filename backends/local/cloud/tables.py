@@ -2,8 +2,7 @@
 
 Rows arrive one by one and are written in batches; until then they stand in a journal, so that a
 process that is killed loses none. A file is written under another name and then renamed. The
-column `thing` is in the folder's name alone, so that a folder can be read as one table: a column of
-a file and a part of its path must not have the same name.
+columns are those of backends.telemetry.schema.
 """
 
 import heapq
@@ -20,30 +19,15 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from backends.local.cloud.rules import Row, Stored
+from backends.telemetry.flattening import summary_names, window_of_payload
+from backends.telemetry.schema import SCHEMAS, THING, in_file
 
 logger = logging.getLogger(__name__)
 
 MAX_KEYS = 100_000
 MAX_FILES = 1000
-_TIME = pa.timestamp("us", tz="UTC")
-_THING = "thing"
-
-
-def _schema(*texts: str, **others: Any) -> Any:
-    columns = {**dict.fromkeys(texts, pa.string()), **others, "received_at": _TIME}
-    return pa.schema(list({**columns, "message_id": pa.string(), "payload": pa.string()}.items()))
-
-
-SCHEMAS = {
-    "results": _schema(
-        *("thing", "topic", "image_id", "label", "model_version", "taken_at"),
-        score=pa.float64(),
-        latency_ms=pa.float64(),
-    ),
-    "statistics": _schema("thing", "model_version", "window_start", "window_end"),
-    "heartbeats": _schema("thing", "topic"),
-    "alerts": _schema("thing", "topic"),
-}
+_LOOKS = 5
+_FROM_PAYLOAD = frozenset(summary_names())
 
 
 class Tables:
@@ -63,7 +47,8 @@ class Tables:
         """Whether the row is new. It survives a kill from here on, but not a power cut."""
         if not self._is_new(stored.key):
             return False
-        row = {**stored.row, "received_at": stored.row["received_at"].isoformat()}
+        row = {name: value for name, value in stored.row.items() if name not in _FROM_PAYLOAD}
+        row["received_at"] = stored.row["received_at"].isoformat()
         self._writer.write(json.dumps([stored.table, row, stored.key]) + "\n")
         self._writer.flush()
         self._pending.append(stored)
@@ -75,7 +60,7 @@ class Tables:
             return 0
         count = len(self._pending)
         for table, folder, batch in _groups(self._root, self._pending):
-            _write(folder, [stored.row for stored in batch], _in_file(SCHEMAS[table]))
+            _write(folder, [stored.row for stored in batch], in_file(SCHEMAS[table]))
             written = set(map(id, batch))
             self._pending = [stored for stored in self._pending if id(stored) not in written]
         self._writer.truncate(0)
@@ -98,12 +83,27 @@ class Tables:
     def _remember_recent(self) -> None:
         """The keys of the newest files, so that a restart does not double a message."""
         for table in SCHEMAS:
-            files = ((p.stat().st_mtime, p) for p in (self._root / table).glob("*/*/*.parquet"))
-            for _, path in sorted(heapq.nlargest(MAX_FILES, files)):
-                thing = path.parent.name.removeprefix("thing=")
-                for identifier in read_file(path, ["message_id"])["message_id"].to_pylist():
-                    if identifier:
-                        self._is_new(f"{table}/{thing}/{identifier}")
+            for look in range(_LOOKS):
+                try:
+                    self._remember(table)
+                except FileNotFoundError:  # it was compacted while we looked
+                    if look + 1 == _LOOKS:
+                        raise
+                else:
+                    break
+
+    def _remember(self, table: str) -> None:
+        files = ((p.stat().st_mtime, p) for p in (self._root / table).glob("*/*/[!.]*.parquet"))
+        for _, path in sorted(heapq.nlargest(MAX_FILES, files)):
+            thing = path.parent.name.removeprefix(f"{THING}=")
+            try:
+                identifiers = read_file(path, ["message_id"])["message_id"].to_pylist()
+            except pa.ArrowInvalid:
+                logger.warning("%s is no Parquet file; it is passed over", path)
+                continue
+            for identifier in identifiers:
+                if identifier:
+                    self._is_new(f"{table}/{thing}/{identifier}")
 
     def _replay(self) -> None:
         """Rows that a killed process left in its journal."""
@@ -116,6 +116,8 @@ class Tables:
             except (ValueError, TypeError, KeyError):
                 continue  # the last line, cut off
             if self._is_new(key):
+                if table == "statistics":
+                    row |= window_of_payload(row["payload"], row["thing"], row["received_at"])
                 self._pending.append(Stored(table, row, key))
 
 
@@ -123,10 +125,10 @@ def read_file(path: Path, columns: Sequence[str] | None = None) -> Any:
     """One file's rows as an Arrow table: `columns` (None: all), and `thing` as its folder says."""
     with parquet.ParquetFile(path) as stored:
         rows = stored.read(columns=columns)
-    if _THING in rows.column_names:  # once, files had it too
+    if THING in rows.column_names:  # once, files had it too
         return rows
-    thing = path.parent.name.removeprefix(f"{_THING}=")
-    return rows.append_column(_THING, pa.array([thing] * len(rows), pa.string()))
+    thing = path.parent.name.removeprefix(f"{THING}=")
+    return rows.append_column(THING, pa.array([thing] * len(rows), pa.string()))
 
 
 def _groups(root: Path, pending: Sequence[Stored]) -> list[tuple[str, Path, list[Stored]]]:
@@ -136,10 +138,6 @@ def _groups(root: Path, pending: Sequence[Stored]) -> list[tuple[str, Path, list
         folder = root / stored.table / f"date={day}" / f"thing={stored.row['thing']}"
         groups.setdefault((stored.table, folder), []).append(stored)
     return [(table, folder, batch) for (table, folder), batch in groups.items()]
-
-
-def _in_file(schema: Any) -> Any:
-    return schema.remove(schema.get_field_index(_THING))
 
 
 def _write(folder: Path, rows: Sequence[Row], schema: Any) -> None:

@@ -90,7 +90,7 @@ def test_only_the_days_that_may_hold_something_new_are_listed(
         (NOON + 3 * DAY).astimezone(UTC).isoformat(),
         (NOON + 4 * DAY).astimezone(UTC).isoformat(),
     ]
-    assert [call.operation for call in calls].count("ListObjectsV2") == 3
+    assert [call.operation for call in calls].count("ListObjectsV2") == 4
 
 
 def test_more_than_one_page_is_read_to_its_end(
