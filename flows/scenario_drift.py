@@ -134,6 +134,7 @@ def environment(home: Path) -> dict[str, str]:
     return {
         "EDGEWARD_HOME": str(home),
         "EDGEWARD_PREFECT__PORT": "0",
+        "EDGEWARD_BACKEND__JOB_THREADS": "1",  # so small a model gains nothing by more
         "PREFECT_WORKER_QUERY_SECONDS": "2",
     }
 
