@@ -10,6 +10,8 @@ import psutil
 
 MARK = "TESTS_OF_EDGEWARD"
 GRACE_SECONDS = 10.0  # for what is ending by itself
+OF_THE_SESSION = ("sys.stdin.readline()", "from multiprocessing.")
+"""Of xdist's workers, and of the pools' servers: they end with the process that has them."""
 
 
 def mark_session() -> None:
@@ -41,7 +43,7 @@ def _has(process: psutil.Process, mark: str | None) -> bool:
         return (
             process.status() != psutil.STATUS_ZOMBIE
             and process.environ().get(MARK) == mark
-            and "sys.stdin.readline()" not in " ".join(process.cmdline())  # xdist's own workers
+            and not any(words in " ".join(process.cmdline()) for words in OF_THE_SESSION)
         )
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return False
