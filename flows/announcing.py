@@ -69,7 +69,7 @@ def announce_drift(scope: Scope, change: Change) -> None:
             "reason": "; ".join(reasons),
             "checks": list(change.news),
             "since": alarm.since,
-            "episode": alarm.episode,
+            "episode": f"{alarm.kind}-{alarm.episode}",
             "model_versions": list(alarm.model_versions),
             "things": list(alarm.things),
             "what": change.what,

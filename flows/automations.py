@@ -58,7 +58,7 @@ class Notice:
         if self.is_told_by_the_server and block is not None:
             action = SendNotification(block_document_id=block, subject=self.subject, body=self.body)
         else:
-            plan = {"event": "{{ event.id }}", "name": "{{ event.event }}"}
+            plan = {"event": "{{ event.id | string }}", "name": "{{ event.event }}"}
             action = RunDeployment(deployment_id=teller, parameters={"plan": plan})
         return AutomationCore(name=self.name, trigger=self.trigger, actions=[action], tags=tags)
 
