@@ -40,7 +40,7 @@ PAGES = [
 REFERENCE = PROJECT / "docs" / "reference"
 BY_NAME = {"targets", "versions", "data_findings"}
 """Sections of the run record whose keys are those of another table, or are held elsewhere."""
-TELEMETRY = (PROJECT / "docs" / "telemetry.md").read_text(encoding="utf-8")
+TELEMETRY = (PROJECT / "docs" / "reference" / "telemetry.md").read_text(encoding="utf-8")
 _CODE = re.compile(r"^```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"!?\[[^]]*\]\(([^)\s]+)\)")
 _PLACEHOLDER = re.compile(r"…|<[a-z-]+>|\bNAME\b|\bPATH\b|\bGATE\b")
@@ -278,14 +278,14 @@ def test_every_column_of_a_parquet_file_is_documented() -> None:
 
 @pytest.mark.parametrize("table", list(COLUMNS_OF))
 def test_the_schema_of_a_table_is_documented_as_it_is(table: str) -> None:
-    text = TELEMETRY.partition(f"\n### {table.capitalize()}\n")[2].partition("\n#")[0]
+    text = TELEMETRY.partition(f"\n## {table.capitalize()}\n")[2].partition("\n#")[0]
 
     rows = [line for line in text.splitlines() if line.startswith("| `")]
     assert rows == list(schema_rows(table))
 
 
 def schema_rows(table: str) -> Iterator[str]:
-    """The columns of a table as docs/telemetry.md lists them."""
+    """The columns of a table as docs/reference/telemetry.md lists them."""
     for column in COLUMNS_OF[table]:
         kind = str(column.type).replace("child 0, item: ", "").replace("element: ", "")
         yield f"| `{column.name}` | {kind} | {column.meaning} |"
