@@ -7,11 +7,13 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any, get_origin
 
 import pytest
 import typer
+import yaml
 from pydantic import BaseModel
 
 from backends.settings import PROJECT, Settings
@@ -266,6 +268,48 @@ def test_every_make_target_is_documented() -> None:
     rules = set(re.findall(r"^([a-z][a-z-]*):", makefile, re.MULTILINE))
 
     assert {name.removeprefix("make ") for name in documented("make.md", "Make targets")} == rules
+
+
+TIMES = {"*/15 * * * *": "every 15 minutes", "10 * * * *": "at ten past each hour"}
+"""How the table of deployments says a schedule that is not once a day."""
+
+
+def test_every_deployment_is_listed_with_what_starts_it() -> None:
+    page = (PROJECT / "docs" / "how-to" / "operating.md").read_text(encoding="utf-8")
+    table = page.partition("\n## Deployments\n")[2].partition("\n#")[0]
+    rows = [line.split(" | ") for line in _rows(table)]
+    listed = {name.strip("`| "): row[1] for row in rows for name in row[0].split(", ")}
+
+    document = yaml.safe_load((PROJECT / "prefect.yaml").read_text(encoding="utf-8"))
+    deployments = {_deployed_as(each): each for each in document["deployments"]}
+
+    assert set(listed) == set(deployments)
+    missing = [
+        f"{name}: {word}"
+        for name, deployment in deployments.items()
+        for word in _starts(deployment)
+        if word not in listed[name]
+    ]
+    assert missing == []
+
+
+def _deployed_as(deployment: Mapping[str, Any]) -> str:
+    path, _, function = deployment["entrypoint"].partition(":")
+    flow = getattr(import_module(path.removesuffix(".py").replace("/", ".")), function)
+    return f"{flow.name}/{deployment['name']}"
+
+
+def _starts(deployment: Mapping[str, Any]) -> Iterator[str]:
+    """The words with which the table says what starts a deployment."""
+    for schedule in deployment.get("schedules", ()):
+        minute, hour, *_ = schedule["cron"].split()
+        yield TIMES.get(schedule["cron"]) or f"at {int(hour):02}:{int(minute):02} UTC"
+    for trigger in deployment.get("triggers", ()):
+        yield from (f"`{event}`" for event in trigger["expect"])
+    if deployment["name"] == "manual":
+        yield "by hand"
+    elif not deployment.get("schedules") and not deployment.get("triggers"):
+        yield "by events"  # those of flows/automations.py
 
 
 def test_every_column_of_a_parquet_file_is_documented() -> None:
