@@ -26,10 +26,7 @@ By = Annotated[str, typer.Option(help="Who labels; it is recorded. Else: the use
 
 def add_to(app: typer.Typer, command: Callable[[Callable[..., None]], Callable[..., None]]) -> None:
     """`command` gives each function the command line's way of reporting errors."""
-    group = typer.Typer(
-        help="Say what pictures of devices show, so that the next model learns from them.",
-        invoke_without_command=True,
-    )
+    group = typer.Typer(invoke_without_command=True)
     group.callback()(command(label))
     group.command("collect")(command(collect))
     group.command("export")(command(export))
