@@ -57,7 +57,7 @@ def person(tmp_path_factory: pytest.TempPathFactory, prefect_server: None) -> It
             yield person
         finally:
             person.does(DOWN)
-            assert left_running(person.home) == []
+    assert left_running(person.home) == []
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """What the documentation shows of many devices, and of a Prefect server, is typed."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,13 +39,13 @@ def person(tmp_path: Path, server: str) -> Iterator[Person]:
             yield person
         finally:
             person.does(DOWN)
-            assert left_running(person.home) == []
+    assert left_running(person.home) == []
 
 
 def test_devices_are_grouped_given_components_and_looked_at(person: Person) -> None:
     for version in ("1.0.0", "1.2.0", "1.3.0"):
         Store(person.home).add("my.App", version, {"Run": "exec sleep 1000"}, defaults={"Level": 1})
-    before: Mapping[str, Callable[[], object]] = {
+    before: dict[str, Callable[[], object]] = {
         "deploy group/porch": lambda: person.does(Step("edgeward device stop hub-2")),
         "deploy group/all": lambda: person.does(Step("edgeward group add all sim-1")),
         "deployment show": lambda: person.meant.update(newest(person)),
