@@ -68,8 +68,9 @@ def package(person: Person, compile_for: Compile, tiny_model: TinyModel) -> Path
 @pytest.fixture(scope="module")
 def site(person: Person, device_python: Path, package: Path) -> Site:
     site = Site(person.home, device_python, "hub-1")
-    rule = {"Name": "anything", "Labels": list(CLASSES), "MinScore": 0, "Sightings": 1}
-    site.deploy(package, HardExampleScore=1, Alerts=[rule])
+    rule = {"Labels": list(CLASSES), "MinScore": 0, "Sightings": 1}
+    rules = [{"Name": name, **rule} for name in ("anything", "something")]
+    site.deploy(package, HardExampleScore=1, PicturesMayLeave="true", Alerts=rules)
     return site
 
 

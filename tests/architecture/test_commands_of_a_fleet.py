@@ -43,8 +43,10 @@ def person(tmp_path: Path, server: str) -> Iterator[Person]:
 
 
 def test_devices_are_grouped_given_components_and_looked_at(person: Person) -> None:
+    store, sleeps = Store(person.home), {"Run": "exec sleep 1000"}
+    store.add("edgeward.ImageClassification", "1.0.0", sleeps)
     for version in ("1.0.0", "1.2.0", "1.3.0"):
-        Store(person.home).add("my.App", version, {"Run": "exec sleep 1000"}, defaults={"Level": 1})
+        store.add("my.App", version, sleeps, defaults={"Level": 1})
     before: dict[str, Callable[[], object]] = {
         "deploy group/porch": lambda: person.does(Step("edgeward device stop hub-2")),
         "deploy group/all": lambda: person.does(Step("edgeward group add all sim-1")),
