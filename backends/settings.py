@@ -241,7 +241,9 @@ class NotifySettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     webhook: SecretStr = Field(
-        SecretStr(""), description="URL that gets a JSON message by POST; empty: none does."
+        SecretStr(""),
+        description="URL that gets a JSON message by POST of what people are "
+        "told; empty: none does.",
     )
     webhook_least: Severity = Field(
         "info", description="What is less severe than this does not go to the webhook."
@@ -250,20 +252,20 @@ class NotifySettings(BaseModel):
         (), description="Addresses that get an e-mail, as a JSON list; empty: none does."
     )
     mail_from: str = Field("", description="The sender's address.")
-    mail_least: Severity = Field("warning", description="The same for e-mail.")
+    mail_least: Severity = Field("warning", description="The same as for the webhook, for e-mail.")
     smtp_host: str = Field("", description="The mail server.")
-    smtp_port: int = Field(587, ge=1, le=65535, description="Its port.")
+    smtp_port: int = Field(587, ge=1, le=65535, description="The mail server's port.")
     smtp_security: Literal["starttls", "tls", "none"] = Field(
-        "starttls", description="How the way to it is secured."
+        "starttls", description="`tls` from the first byte, or asked for by `starttls`."
     )
-    smtp_username: str = Field("", description="Empty: without a login.")
-    smtp_password: SecretStr = Field(SecretStr(""), description="Its password.")
+    smtp_username: str = Field("", description="The login's name; empty: without a login.")
+    smtp_password: SecretStr = Field(SecretStr(""), description="The login's password.")
     sns_topic: str = Field(
         "",
         description="ARN of an SNS topic; empty: with kind aws, that of the devices' alerts, "
         "else none.",
     )
-    sns_least: Severity = Field("warning", description="The same for SNS.")
+    sns_least: Severity = Field("warning", description="The same as for the webhook, for SNS.")
     quiet: str = Field(
         "",
         description="When only what is critical is told, as in `22:00-07:00 Europe/Berlin`; the "
@@ -313,12 +315,16 @@ class TelemetrySettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    results_days: int = Field(90, ge=2, description="Results, one a picture.")
-    statistics_days: int = Field(400, ge=7, description="Windows, which the monitor reads.")
-    heartbeats_days: int = Field(30, ge=2, description="Heartbeats, one a minute.")
-    alerts_days: int = Field(400, ge=2, description="Alerts.")
+    results_days: int = Field(
+        90, ge=2, description="Days that results are kept; then they are removed."
+    )
+    statistics_days: int = Field(
+        400, ge=7, description="Likewise windows, which the monitor reads."
+    )
+    heartbeats_days: int = Field(30, ge=2, description="Likewise heartbeats.")
+    alerts_days: int = Field(400, ge=2, description="Likewise alerts.")
     quarantine_days: int = Field(
-        30, ge=2, description="Messages that were set aside, and the counts of each day."
+        30, ge=2, description="Likewise messages set aside, and each day's counts."
     )
 
     def by_table(self) -> dict[str, int]:
@@ -334,7 +340,8 @@ class DaskSettings(BaseModel):
     address: str = Field(
         "",
         pattern=r"^$|^(tcp|tls|ws|wss)://.+:\d+$",
-        description="Of Dask's scheduler, as in tcp://127.0.0.1:8786; empty: no cluster.",
+        description="Scheduler of a Dask cluster, as in `tcp://127.0.0.1:8786`, that looks at "
+        "pictures, adds up windows and compacts; empty: processes of this machine do.",
     )
 
 

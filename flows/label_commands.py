@@ -26,10 +26,7 @@ By = Annotated[str, typer.Option(help="Who labels; it is recorded. Else: the use
 
 def add_to(app: typer.Typer, command: Callable[[Callable[..., None]], Callable[..., None]]) -> None:
     """`command` gives each function the command line's way of reporting errors."""
-    group = typer.Typer(
-        help="Say what pictures of devices show, so that the next model learns from them.",
-        invoke_without_command=True,
-    )
+    group = typer.Typer(invoke_without_command=True)
     group.callback()(command(label))
     group.command("collect")(command(collect))
     group.command("export")(command(export))
@@ -97,7 +94,14 @@ def collect(
         "a person asked for it"
     ),
 ) -> None:
-    """Fetch pictures that a device's model was unsure of, where they may leave it; queue them."""
+    """Fetch pictures that a device's model was unsure of, where they may leave it; queue them.
+
+    Examples:
+
+        edgeward label collect hub-1
+
+        edgeward label collect hub-1 --count 20 --reason "the first snow"
+    """
     from backends.settings import load_settings
     from flows.prefect_server import prefect_server
 
@@ -117,7 +121,12 @@ def collect(
 
 
 def export(batch: BatchId = "", as_json: Json = False) -> None:
-    """Put a batch into the account's bucket, as SageMaker Ground Truth reads it."""
+    """Put a batch into the account's bucket, as SageMaker Ground Truth reads it.
+
+    Example:
+
+        edgeward label export --batch 20261125_101500_1f3a
+    """
     from dataclasses import asdict
 
     from backends.connect import account_objects
@@ -145,7 +154,12 @@ def import_labels(
         bool, typer.Option("--finish", help="The batch is done; what has no answer is left out.")
     ] = False,
 ) -> None:
-    """Take the labels of a Ground Truth job into the batch that was exported."""
+    """Take the labels of a Ground Truth job into the batch that was exported.
+
+    Example:
+
+        edgeward label import s3://my-bucket/jobs/night/manifests/output/output.manifest --finish
+    """
     import tempfile
 
     from backends.connect import account_objects

@@ -41,7 +41,7 @@ class NotifyPlan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     event: str = Field("", description="The event's id.")
-    name: str = Field("", description="The event's name, as in docs/quality.md.")
+    name: str = Field("", description="The event's name, as in docs/how-to/quality.md.")
 
 
 @flow(name="notify", flow_run_name="tell of {plan.name}")

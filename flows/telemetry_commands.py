@@ -26,7 +26,14 @@ def show(
     days: Annotated[int, typer.Option(min=1, help="Of how many days, the newest first.")] = 7,
     as_json: Json = False,
 ) -> None:
-    """Show what arrived from each device, what was set aside and why, and clocks that are wrong."""
+    """Show what arrived from each device, what was set aside and why, and clocks that are wrong.
+
+    Examples:
+
+        edgeward telemetry show
+
+        edgeward telemetry show --days 30 --json
+    """
     from flows.telemetry_terminal import show_telemetry
 
     show_telemetry(days, as_json)
@@ -36,6 +43,10 @@ def compact(as_json: Json = False) -> None:
     """Make one file of the many of each past day and device; remove days older than their limit.
 
     The schedule does so each night (keep-telemetry). It may be interrupted and run again.
+
+    Example:
+
+        edgeward telemetry compact
     """
     from flows.telemetry_terminal import compact_telemetry
 
@@ -43,7 +54,12 @@ def compact(as_json: Json = False) -> None:
 
 
 def ddl() -> None:
-    """Print the SQL that makes the tables known to Athena, for backend kind aws."""
+    """Print the SQL that makes the tables known to Athena, for backend kind aws.
+
+    Example:
+
+        edgeward telemetry ddl
+    """
     from flows.telemetry_terminal import print_ddl
 
     print_ddl()

@@ -6,7 +6,7 @@ RECORD: Mapping[str, str] = {
     "run_id": "Sorts by time, e.g. `20261122-191914-2599`.",
     "status": "`deployed`; `packaged` (published, but the device has another CPU); `waiting` (for "
     "a person's approval); `open` (a phase was run alone, and the next can go on); `refused` (a "
-    "gate); `failed`.",
+    "gate); `failed`; `rolled back` (deployed, and taken back since).",
     "reason": "Why; empty for `deployed`.",
     "started_at": "UTC, ISO 8601.",
     "ended_at": "Likewise.",
@@ -19,10 +19,11 @@ RECORD: Mapping[str, str] = {
     "`fingerprint` (SHA-256 over image and label pairs).",
     "data_docs": "Great Expectations' pages, relative to the run's folder.",
     "data_findings": "`files`, `images`, `problems`, `converted`, `classes`, `exact_duplicates`, "
-    "`near_duplicates`, `alike_under_two_labels`, `drift`.",
+    "`near_duplicates`, `alike_under_two_labels`, `drift`, `collected` (`images`, `batches`, "
+    "`classes`, `new_classes`, `drift`; empty without any).",
     "gates": "A list, in the order in which they were judged: `name`, `passed`, `measured`, "
     "`limit`, `reason`, `overridden`.",
-    "split": "`train`, `validation`, `test` (pictures), `classes`.",
+    "split": "`train`, `validation`, `test`, `aside` (pictures), `classes`, `fingerprint`.",
     "training": "`seconds`, `images_per_second`, `epochs`, `hyperparameters`, `billable_seconds` "
     "(what SageMaker charges for; none on this machine), `archive` (the trained model, absolute).",
     "learning_curve": "A list of `epoch`, `train_accuracy`, `validation_accuracy`, `seconds`.",
@@ -40,6 +41,9 @@ RECORD: Mapping[str, str] = {
     "version).",
     "first_results": "A list of `image_id`, `label`, `expected`, `score`, `latency_ms`, "
     "`taken_at`, `agrees`.",
+    "rollback": "Of a run that was rolled back: `id`, `thing`, `run`, `from_version`, "
+    "`to_version`, `before` (deployments since then were undone), `reason`, `by`, `decided_at`, "
+    "`figures` (each check, with its figures before and after).",
     "stages": "Seconds by stage: `ingest`, `validate`, `split`, `pack`, `train`, `evaluate`, "
     "`compile`, `verify`, `publish`, `deploy`, `first-results`, `conclude`.",
     "model_version": "Version of the model component.",

@@ -67,7 +67,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files that take minutes are begun first: at the end all would wait for the last one."""
     first = {name: turn for turn, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: first.get(str(item.path.relative_to(TESTS)), len(first)))
+    items.sort(key=lambda item: first.get(os.path.relpath(item.path, TESTS), len(first)))
 
 
 @pytest.fixture(scope="session")

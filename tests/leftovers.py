@@ -30,6 +30,7 @@ def end_leftovers(seconds: float = GRACE_SECONDS) -> list[str]:
             process.kill()
         except psutil.NoSuchProcess:
             continue
+    psutil.wait_procs(left, timeout=seconds)
     return told
 
 

@@ -40,6 +40,8 @@ def walk() -> Iterator[tuple[str, Any]]:
 def _below(group: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
+            if command.invoke_without_command:  # the group is a command, too
+                yield " ".join((*path, name)), command
             yield from _below(command, (*path, name))
         else:
             yield " ".join((*path, name)), command

@@ -1,6 +1,6 @@
 """What people are told of, how severe it is, and what they can do: a table of events.
 
-docs/quality.md has the same table; a test holds the one to the other.
+docs/how-to/quality.md has the same table; a test holds the one to the other.
 """
 
 from collections.abc import Callable, Mapping

@@ -42,7 +42,7 @@ def essence(line: str) -> set[str]:
         return {words[0], *options}
     group: Any = typer.main.get_command(app)
     path: list[str] = []
-    while hasattr(group, "commands"):
+    while hasattr(group, "commands") and words[len(path) :]:
         path.append(words[len(path)])
         group = group.commands[path[-1]]
     return {*path, *options}
@@ -84,5 +84,6 @@ def _module(path: Path) -> tuple[dict[str, ast.stmt], dict[str, tuple[Path, str]
             defined |= {each.id: node for each in node.targets if isinstance(each, ast.Name)}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tests."):
             source = PROJECT / f"{(node.module or '').replace('.', '/')}.py"
-            imported |= {each.asname or each.name: (source, each.name) for each in node.names}
+            if source.is_file():  # else a package, and what is imported are modules
+                imported |= {each.asname or each.name: (source, each.name) for each in node.names}
     return defined, imported

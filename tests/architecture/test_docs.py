@@ -7,11 +7,13 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any, get_origin
 
 import pytest
 import typer
+import yaml
 from pydantic import BaseModel
 
 from backends.settings import PROJECT, Settings
@@ -40,7 +42,7 @@ PAGES = [
 REFERENCE = PROJECT / "docs" / "reference"
 BY_NAME = {"targets", "versions", "data_findings"}
 """Sections of the run record whose keys are those of another table, or are held elsewhere."""
-TELEMETRY = (PROJECT / "docs" / "telemetry.md").read_text(encoding="utf-8")
+TELEMETRY = (PROJECT / "docs" / "reference" / "telemetry.md").read_text(encoding="utf-8")
 _CODE = re.compile(r"^```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"!?\[[^]]*\]\(([^)\s]+)\)")
 _PLACEHOLDER = re.compile(r"…|<[a-z-]+>|\bNAME\b|\bPATH\b|\bGATE\b")
@@ -268,6 +270,48 @@ def test_every_make_target_is_documented() -> None:
     assert {name.removeprefix("make ") for name in documented("make.md", "Make targets")} == rules
 
 
+TIMES = {"*/15 * * * *": "every 15 minutes", "10 * * * *": "at ten past each hour"}
+"""How the table of deployments says a schedule that is not once a day."""
+
+
+def test_every_deployment_is_listed_with_what_starts_it() -> None:
+    page = (PROJECT / "docs" / "how-to" / "operating.md").read_text(encoding="utf-8")
+    table = page.partition("\n## Deployments\n")[2].partition("\n#")[0]
+    rows = [line.split(" | ") for line in _rows(table)]
+    listed = {name.strip("`| "): row[1] for row in rows for name in row[0].split(", ")}
+
+    document = yaml.safe_load((PROJECT / "prefect.yaml").read_text(encoding="utf-8"))
+    deployments = {_deployed_as(each): each for each in document["deployments"]}
+
+    assert set(listed) == set(deployments)
+    missing = [
+        f"{name}: {word}"
+        for name, deployment in deployments.items()
+        for word in _starts(deployment)
+        if word not in listed[name]
+    ]
+    assert missing == []
+
+
+def _deployed_as(deployment: Mapping[str, Any]) -> str:
+    path, _, function = deployment["entrypoint"].partition(":")
+    flow = getattr(import_module(path.removesuffix(".py").replace("/", ".")), function)
+    return f"{flow.name}/{deployment['name']}"
+
+
+def _starts(deployment: Mapping[str, Any]) -> Iterator[str]:
+    """The words with which the table says what starts a deployment."""
+    for schedule in deployment.get("schedules", ()):
+        minute, hour, *_ = schedule["cron"].split()
+        yield TIMES.get(schedule["cron"]) or f"at {int(hour):02}:{int(minute):02} UTC"
+    for trigger in deployment.get("triggers", ()):
+        yield from (f"`{event}`" for event in trigger["expect"])
+    if deployment["name"] == "manual":
+        yield "by hand"
+    elif not deployment.get("schedules") and not deployment.get("triggers"):
+        yield "by events"  # those of flows/automations.py
+
+
 def test_every_column_of_a_parquet_file_is_documented() -> None:
     stored = {name for schema in SCHEMAS.values() for name in schema.names}
     text = section("files.md", "Results, statistics, heartbeats, alerts") + TELEMETRY
@@ -278,14 +322,14 @@ def test_every_column_of_a_parquet_file_is_documented() -> None:
 
 @pytest.mark.parametrize("table", list(COLUMNS_OF))
 def test_the_schema_of_a_table_is_documented_as_it_is(table: str) -> None:
-    text = TELEMETRY.partition(f"\n### {table.capitalize()}\n")[2].partition("\n#")[0]
+    text = TELEMETRY.partition(f"\n## {table.capitalize()}\n")[2].partition("\n#")[0]
 
     rows = [line for line in text.splitlines() if line.startswith("| `")]
     assert rows == list(schema_rows(table))
 
 
 def schema_rows(table: str) -> Iterator[str]:
-    """The columns of a table as docs/telemetry.md lists them."""
+    """The columns of a table as docs/reference/telemetry.md lists them."""
     for column in COLUMNS_OF[table]:
         kind = str(column.type).replace("child 0, item: ", "").replace("element: ", "")
         yield f"| `{column.name}` | {kind} | {column.meaning} |"

@@ -106,7 +106,7 @@ def test_answers_are_printed_as_a_table_as_csv_and_as_json(
 
 def test_the_questions_in_the_documentation_are_answered(tmp_path: Path) -> None:
     fill(tmp_path)
-    text = (PROJECT / "docs" / "telemetry.md").read_text()
+    text = (PROJECT / "docs" / "how-to" / "telemetry.md").read_text()
     shown = [line.split('"')[1] for line in text.splitlines() if line.startswith("edgeward query")]
 
     assert len(shown) == 4
@@ -116,7 +116,7 @@ def test_the_questions_in_the_documentation_are_answered(tmp_path: Path) -> None
 
 def test_athenas_statements_have_every_column_and_are_parsed_as_athenas() -> None:
     statements = sqlglot.parse(ddl("edgeward", "bucket", "edgeward"), read="athena")
-    text = (PROJECT / "docs" / "telemetry.md").read_text()
+    text = (PROJECT / "docs" / "how-to" / "telemetry.md").read_text()
     question = text.partition("```sql\n")[2].partition("```")[0]
 
     for statement, table in zip(statements, ("results", "statistics"), strict=True):

@@ -257,7 +257,7 @@ def test_every_event_has_an_automation_of_its_own_name() -> None:
 
 
 def test_the_documentation_has_every_event_with_its_severity_and_automation() -> None:
-    page = (PROJECT / "docs" / "quality.md").read_text(encoding="utf-8")
+    page = (PROJECT / "docs" / "how-to" / "quality.md").read_text(encoding="utf-8")
 
     for kind in KINDS:
         assert f"| `{kind.event}` | {kind.severity} | `{kind.automation}` |" in page

@@ -81,10 +81,14 @@ def test_rules_are_created_listed_and_taken_down(
 ) -> None:
     created = edgeward("rules", "create", "--json", **environment)
     listed = edgeward("rules", "list", **environment)
+    removed = edgeward("rules", "remove", **environment)
+    again = edgeward("rules", "create", "--json", **environment)
     down = edgeward("down", "--backend", "aws", "--yes", **environment)
 
     assert created.returncode == 0, created.stderr
     assert {part["state"] for part in json.loads(created.stdout)} == {"created"}
+    assert removed.returncode == 0, removed.stderr
+    assert again.stdout == created.stdout
     assert "edgeward_sightings  SELECT" in listed.stdout
     assert "label = 'child'" in listed.stdout
     assert down.returncode == 0, down.stderr
