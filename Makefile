@@ -9,7 +9,7 @@ RUN := .venv/bin
 STAMPS := .venv/.ready .venvs/jobs/.ready .venvs/device/.ready
 ALL := $(STAMPS) .venv/.dev
 
-.PHONY: help setup setup-aws demo transcript docs test check bench scenario-offline up down lock format clean
+.PHONY: help setup setup-aws demo demo-drift transcript docs test check bench scenario-offline up down lock format clean
 
 help:  ## Show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -54,6 +54,9 @@ endef
 
 demo: setup  ## Run the full cycle on drawn pictures, down to a device on this machine
 	@$(RUN)/edgeward run
+
+demo-drift: setup  ## Let night fall before a device: alarm, labels, retraining, and the alarm's end
+	@$(RUN)/python -m flows.scenario_drift
 
 test: $(ALL)  ## Pass all tests
 	@$(RUN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile

@@ -41,7 +41,7 @@ from tasks.retraining.decisions import Decision, read_decisions
 THING = "hub-1"
 PLAN = (
     "driveway.images=700",
-    "epochs=12",
+    "epochs=30",
     "device.known_pictures=12",
     "device.scene_pictures=120",
     "device.inference_interval=0.1",
@@ -59,6 +59,8 @@ min_new_labels = 60
 """
 SCENE = 150
 """Pictures before the camera at a time, each drawn anew."""
+STRENGTH = 0.6
+"""How much the world changes: so that a hundred labels are enough to learn it."""
 LOOK_SECONDS = 10
 LETS_LEAVE = {"PicturesMayLeave": "true", "HardExampleScore": "1"}
 ALL = 1_000_000
@@ -77,7 +79,7 @@ class World:
     def shows(self, drift: Drift) -> None:
         """A new scene: as many pictures as fit before the camera, none of them ever shown."""
         self.seed += 1
-        plan = DrivewayPlan(images=SCENE, seed=self.seed, drift=drift)
+        plan = DrivewayPlan(images=SCENE, seed=self.seed, drift=drift, drift_strength=STRENGTH)
         with tempfile.TemporaryDirectory() as folder:
             drawn = []
             for number, label in enumerate(labels(plan)):
