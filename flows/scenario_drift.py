@@ -217,7 +217,7 @@ def play_round(site: Site, number: int, before: Drift, drift: Drift) -> Decision
     told = len(site.decisions())
     label(site, batch)
     decision = until("decision", lambda: newest(site, told), DEADLINE_SECONDS)
-    say(f"{'Retraining' if decision.retrain else 'No retraining'}: {decision.reason}")
+    say(in_a_line(decision))
     if decision.retrain:
         conclude(site, decision, drift)
     return decision
@@ -280,8 +280,17 @@ def conclude(site: Site, decision: Decision, drift: Drift) -> None:
 
 def say_where(site: Site) -> None:
     say(f"The monitor's report: {site.home / 'monitor' / THING / 'report.html'}")
+    say("What was decided about retraining:")
     for decision in site.decisions():
-        say(f"{'yes' if decision.retrain else 'no '}  {decision.at}  {decision.reason}")
+        say(f"  {in_a_line(decision)}")
+
+
+def in_a_line(decision: Decision) -> str:
+    """Each guard of a yes is in the decision itself; people ask for those of a no."""
+    if not decision.retrain:
+        return f"no, asked by {decision.cause}: {decision.reason}"
+    allowed = f"all {len(decision.guards)} guards allow it"
+    return f"yes, asked by {decision.cause}: {decision.new_labels} new labels; {allowed}"
 
 
 if __name__ == "__main__":
