@@ -29,6 +29,10 @@ class MonitorLimits(DriftTargets):
     """How far a device may move from its baseline: `[drift]` of targets.toml."""
 
 
+NEGLIGIBLE_MS = 5.0
+"""So short an inference troubles nobody."""
+
+
 def monitor_limits(targets: Targets) -> MonitorLimits:
     """The limits that a targets file sets."""
     return MonitorLimits.model_validate(targets.drift.model_dump())
@@ -119,10 +123,13 @@ def _unsure(before: Spread, now: Distribution, drop: Effect, limits: MonitorLimi
 def _latency(
     before: Sequence[int], now: Summary, limits: MonitorLimits, comparisons: int
 ) -> Finding:
-    """By what factor the usual time of an inference grew, over the device's own first windows."""
+    """By what factor the usual time of an inference grew, over the device's own first windows.
+
+    Less than NEGLIGIBLE_MS counts as that: of so short a time, any other work makes a multiple.
+    """
     (mean, std), (mean_now, std_now) = _magnitude(before), _magnitude(now.latency_bins)
     error = math.sqrt(std**2 / sum(before) + std_now**2 / now.distinct)
-    grown = max(0.0, mean_now - mean)
+    grown = max(0.0, mean_now - max(mean, math.log10(NEGLIGIBLE_MS)))
     sure = max(0.0, grown - 2 * error) if grown > surprise(comparisons) * error else 0.0
     says = f"an inference took {10**mean:.2g} ms at first, {10**mean_now:.2g} ms now"
     limit = limits.max_latency_factor

@@ -51,6 +51,17 @@ def test_a_device_is_held_against_its_own_first_latencies() -> None:
     assert broken(measure(known, now, LIMITS, first.latency_bins)) == ["device.latency"]
 
 
+def test_of_so_short_a_time_a_multiple_is_no_trouble() -> None:
+    """A busy moment makes three milliseconds of one."""
+    known, first, now = knows(seen(400, seed=7)), seen(150, 1), seen(150, 2)
+    first.latency_bins = [0] * len(first.latency_bins)
+    first.latency_bins[4] = 150  # 1 to 1.8 ms
+    now.latency_bins = [0] * len(now.latency_bins)
+    now.latency_bins[6] = 150  # 3.2 to 5.6 ms
+
+    assert broken(measure(known, now, LIMITS, first.latency_bins)) == []
+
+
 @pytest.mark.parametrize(
     ("minutes", "says"), [(3, []), (19, []), (21, ["device.silence"])], ids=["now", "just", "late"]
 )
