@@ -13,8 +13,8 @@ from typing import Any
 
 from flows import announcing
 from flows.monitor import MonitorPlan, monitor
-from tasks import statistics_store
 from tasks.drift import alarms
+from tasks.telemetry import cursor
 
 
 class Countdown:
@@ -39,5 +39,5 @@ if __name__ == "__main__":
     countdown = Countdown(int(sys.argv[1]))
     countdown.guard(announcing, "tell_surely")
     countdown.guard(alarms, "replace_file")
-    countdown.guard(statistics_store, "replace_file")
+    countdown.guard(cursor, "replace_file")
     monitor(MonitorPlan(thing=sys.argv[2]))
