@@ -59,8 +59,8 @@ min_new_labels = 60
 """
 SCENE = 150
 """Pictures before the camera at a time, each drawn anew."""
-STRENGTH = 0.6
-"""How much the world changes: so that a hundred labels are enough to learn it."""
+STRENGTHS = {"night": 0.6}
+"""How much the world changes: so that a hundred labels are enough to learn it; else 1."""
 LOOK_SECONDS = 10
 LETS_LEAVE = {"PicturesMayLeave": "true", "HardExampleScore": "1"}
 ALL = 1_000_000
@@ -79,7 +79,9 @@ class World:
     def shows(self, drift: Drift) -> None:
         """A new scene: as many pictures as fit before the camera, none of them ever shown."""
         self.seed += 1
-        plan = DrivewayPlan(images=SCENE, seed=self.seed, drift=drift, drift_strength=STRENGTH)
+        plan = DrivewayPlan(
+            images=SCENE, seed=self.seed, drift=drift, drift_strength=STRENGTHS.get(drift, 1.0)
+        )
         with tempfile.TemporaryDirectory() as folder:
             drawn = []
             for number, label in enumerate(labels(plan)):
