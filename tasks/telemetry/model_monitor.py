@@ -4,8 +4,7 @@ Model Monitor knows tables, not pictures: the features are what a device measure
 the model's confidence and best label, and the latency. A histogram of ours is a KLL sketch of
 theirs, exactly: an item at level h of a sketch stands for 2**h values, so a bin's count is written
 as the binary digits of that number, at the middle of the bin.
-Source: Amazon SageMaker Developer Guide, "Schema for Statistics", "Schema for Constraints" and
-"Schema for Violations (constraint_violations.json file)".
+Source: Amazon SageMaker Developer Guide, "Schema for Statistics", "Schema for Constraints".
 """
 
 import json
@@ -19,12 +18,10 @@ from typing import Any
 from backends.errors import InvalidInputError
 from backends.files import replace_file
 from edge.statistics import BINS, FEATURES, LATENCY_BOUNDS_MS, PICTURE_FEATURES, Summary
-from tasks.monitor_report import MonitorCheck, MonitorReport
 from tasks.telemetry.sketches import bins_of, buckets_of, kll_of
 
 STATISTICS = "statistics.json"
 CONSTRAINTS = "constraints.json"
-VIOLATIONS = "constraint_violations.json"
 LABEL = "label"
 LATENCY = "latency_ms"
 _MOMENT = "1970-01-01T00:00:00Z"
@@ -129,31 +126,6 @@ def read_constraints(path: Path) -> tuple[float, tuple[str, ...]]:
         raise InvalidInputError(
             str(path), f"it holds no constraints ({reason})", "Export the baseline again."
         ) from error
-
-
-def violations(report: MonitorReport) -> dict[str, Any]:
-    """constraint_violations.json of a monitor report: what did not pass, and messages skipped."""
-    found = [_violation(check) for check in report.checks if check.passed is False]
-    found += [
-        {
-            "feature_name": "message",
-            "constraint_check_type": "data_type_check",
-            "description": f"{count} skipped: {reason}",
-        }
-        for reason, count in report.skipped.items()
-    ]
-    return {"violations": found}
-
-
-def _violation(check: MonitorCheck) -> dict[str, str]:
-    name, _, rest = check.name.partition(".")
-    feature = {"input": rest, "confidence": "confidence", "prediction": LABEL}.get(name, check.name)
-    kind = "completeness_check" if check.name == "pictures.unreadable" else "baseline_drift_check"
-    return {
-        "feature_name": feature,
-        "constraint_check_type": kind,
-        "description": f"{check.reason} (model {check.model_version})",
-    }
 
 
 def _fractional(name: str, baseline: Summary, items: int) -> dict[str, Any]:

@@ -8,17 +8,15 @@ import pytest
 
 from backends.errors import InvalidInputError
 from edge.statistics import FEATURES, Summary
-from tasks.device_comparison import MonitorLimits
 from tasks.telemetry.model_monitor import (
     Exported,
     constraints,
     read_constraints,
     read_statistics,
     statistics,
-    violations,
     write_model_monitor,
 )
-from tests.tasks.windows import LABELS, baseline, monitor_thing, seen, store
+from tests.tasks.windows import LABELS, seen
 
 NUMERICAL = {"common", "mean", "sum", "std_dev", "min", "max", "distribution"}
 CHECKS = {
@@ -103,21 +101,6 @@ def test_a_baseline_without_latency_has_none_in_the_files(tmp_path: Path) -> Non
     assert "latency_ms" not in [one["name"] for one in constraints(before, 0.1)["features"]]
     after = read_statistics(write_model_monitor(before, tmp_path, 0.2).statistics, "1.0.0")
     assert told(after) == told(before)
-
-
-def test_what_a_report_found_are_violations(tmp_path: Path) -> None:
-    baseline(tmp_path, seen(200, seed=7))
-    store(tmp_path, "{", seen(150, 1, brightness=0.2))
-
-    found = violations(monitor_thing(tmp_path, "hub-1", MonitorLimits()))["violations"]
-
-    assert [(one["feature_name"], one["constraint_check_type"]) for one in found] == [
-        ("brightness", "baseline_drift_check"),
-        ("message", "data_type_check"),
-    ]
-    keys = {"feature_name", "constraint_check_type", "description"}
-    assert all(set(one) == keys for one in found)
-    assert {one["constraint_check_type"] for one in found} <= CHECKS
 
 
 @pytest.mark.parametrize(
